@@ -1,0 +1,332 @@
+package deposit
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// book is the working set of one batch: the facts as they were loaded and as
+// the batch's own decisions have changed them since. A later command of the
+// batch sees what an earlier one did, so duplicates within a batch settle
+// themselves.
+type book struct {
+	now     time.Time
+	dir     *directory.Snapshot
+	rules   []Rule
+	policy  Policy
+	ratesID int64
+	handOff bool // this gateway delivers the batch's events itself
+	nextID  func() int64
+	facts   *Facts
+
+	changes        Changes
+	fresh          map[any]bool // claims and credits the batch made
+	changedClaims  map[*Claim]bool
+	changedCredits map[*Credit]bool
+}
+
+func newBook(facts *Facts) *book {
+	return &book{
+		facts:          facts,
+		fresh:          make(map[any]bool),
+		changedClaims:  make(map[*Claim]bool),
+		changedCredits: make(map[*Credit]bool),
+		changes:        Changes{WalletUse: make(map[WalletDay]money.Paise)},
+	}
+}
+
+// touchClaim notes that a loaded claim must be written.
+func (b *book) touchClaim(c *Claim) {
+	if !b.fresh[c] && !b.changedClaims[c] {
+		b.changedClaims[c] = true
+		b.changes.Claims = append(b.changes.Claims, c)
+	}
+}
+
+// touchCredit notes that a loaded credit must be written.
+func (b *book) touchCredit(c *Credit) {
+	if !b.fresh[c] && !b.changedCredits[c] {
+		b.changedCredits[c] = true
+		b.changes.Credits = append(b.changes.Credits, c)
+	}
+}
+
+func (b *book) record(actor, action string, subject int64, why string) {
+	b.changes.Audit = append(b.changes.Audit, audit.Entry{
+		At: b.now, Actor: actor, Action: action, Subject: subject, Why: why,
+	})
+}
+
+// addClaim takes a new claim into the book, in its first state.
+func (b *book) addClaim(c *Claim) {
+	b.fresh[c] = true
+	b.changes.NewClaims = append(b.changes.NewClaims, c)
+	b.facts.Customs[c.Key()] = c
+	b.facts.Claims[c.ID] = c
+	b.facts.OpenByUTR[c.UTR] = append(b.facts.OpenByUTR[c.UTR], c)
+}
+
+// eligible are the credits with the claim's UTR that could be the claim's: on
+// a wallet of its method that serves its merchant. Credits elsewhere are as
+// unknown to it as if they did not exist.
+func (b *book) eligible(c *Claim) []*Credit {
+	var credits []*Credit
+	for _, credit := range b.facts.Credits[c.UTR] {
+		if b.fits(c, credit) {
+			credits = append(credits, credit)
+		}
+	}
+	return credits
+}
+
+func (b *book) fits(c *Claim, credit *Credit) bool {
+	w := b.dir.Wallet(credit.Wallet)
+	return w != nil && w.Method == c.Method && credit.Currency == c.Currency && w.Serves(c.Merchant)
+}
+
+// rivals are the other open claims that could have one of the credits.
+func (b *book) rivals(c *Claim, credits []*Credit) []*Claim {
+	var rivals []*Claim
+	for _, other := range b.facts.OpenByUTR[c.UTR] {
+		if other == c || !other.State.Open() {
+			continue
+		}
+		if slices.ContainsFunc(credits, func(credit *Credit) bool { return b.fits(other, credit) }) {
+			rivals = append(rivals, other)
+		}
+	}
+	return rivals
+}
+
+// weigh matches an open claim on the facts of this moment.
+func (b *book) weigh(c *Claim) Decision {
+	credits := b.eligible(c)
+	return Match(Case{
+		Claim:    c,
+		Merchant: b.dir.Merchant(c.Merchant),
+		Credits:  credits,
+		Rivals:   len(b.rivals(c, credits)),
+		History:  c.History,
+		Policy:   b.policy,
+		Rules:    b.rules,
+	})
+}
+
+// follow carries a decision out on an open claim.
+func (b *book) follow(actor string, c *Claim, d Decision) error {
+	switch d.State {
+	case Credited:
+		return b.bind(actor, c, d.Credit, "wallet, method, UTR and amount agree")
+	case Refused:
+		b.close(actor, c, Refused, d.Reasons)
+	case Pending:
+		b.hold(actor, c, d)
+	case Waiting:
+		b.record(actor, "claim.waiting", c.ID, "no feed has reported the UTR")
+	default:
+		return fmt.Errorf("claim %d: decision %q is none a match gives", c.ID, d.State)
+	}
+	return nil
+}
+
+// hold puts a claim into review, or changes why it is there.
+func (b *book) hold(actor string, c *Claim, d Decision) {
+	c.State = Pending
+	c.Reasons = d.Reasons
+	c.CreditID = 0
+	if d.Credit != nil {
+		c.CreditID = d.Credit.ID
+	}
+	b.touchClaim(c)
+	b.record(actor, "claim.pending", c.ID, d.Reasons.String())
+}
+
+// close ends an open claim without money.
+func (b *book) close(actor string, c *Claim, state State, reasons Reasons) {
+	c.State = state
+	c.Reasons = reasons
+	c.CreditID = 0
+	c.SettledAt = b.now
+	b.touchClaim(c)
+	b.record(actor, "claim."+string(state), c.ID, reasons.String())
+}
+
+// bind gives a credit to a claim: the deposit, its postings, the merchant's
+// postback and the audit record, which all become durable with this batch.
+func (b *book) bind(actor string, c *Claim, credit *Credit, why string) error {
+	if credit.State != Unclaimed || !c.State.Open() {
+		return fmt.Errorf("claim %d is %s and credit %d %s: they can't be bound", c.ID, c.State, credit.ID, credit.State)
+	}
+	merchant := b.dir.Merchant(c.Merchant)
+	fee := merchant.Fee.OfDeposit(credit.Amount)
+	postings, err := b.depositPostings(c, credit, fee)
+	if err != nil {
+		return err
+	}
+
+	c.State = Credited
+	c.Reasons = nil
+	c.CreditID = credit.ID
+	c.Deposited = credit.Amount
+	c.SettledAt = b.now
+	b.touchClaim(c)
+	credit.State = Bound
+	credit.ClaimID = c.ID
+	b.touchCredit(credit)
+
+	b.changes.Deposits = append(b.changes.Deposits, &Deposit{
+		ID: c.ID, Merchant: c.Merchant, Wallet: credit.Wallet, CreditID: credit.ID,
+		Amount: credit.Amount, Fee: fee, RatesID: b.ratesID, At: b.now,
+	})
+	b.changes.Postings = append(b.changes.Postings, postings...)
+	b.announce(c, credit)
+	b.record(actor, "claim.credited", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, why))
+
+	for _, rival := range b.rivals(c, []*Credit{credit}) {
+		if d := b.weigh(rival); d.State == Refused {
+			b.close(actor, rival, Refused, d.Reasons)
+		}
+	}
+	return nil
+}
+
+func (b *book) depositPostings(c *Claim, credit *Credit, fee money.Paise) ([]ledger.Posting, error) {
+	merchant, err := b.dir.Account(ledger.MerchantCode(c.Merchant))
+	if err != nil {
+		return nil, err
+	}
+	suspense, err := b.dir.Account(ledger.SuspenseCode(credit.Wallet))
+	if err != nil {
+		return nil, err
+	}
+	postings := []ledger.Posting{{
+		TransactionID: c.ID, Line: 1, Kind: ledger.DepositCredited,
+		Debit: suspense, Credit: merchant, Amount: credit.Amount, Currency: credit.Currency, At: b.now,
+	}}
+	if fee > 0 {
+		fees, err := b.dir.Account(ledger.FeesCode)
+		if err != nil {
+			return nil, err
+		}
+		postings = append(postings, ledger.Posting{
+			TransactionID: c.ID, Line: 2, Kind: ledger.DepositFee,
+			Debit: merchant, Credit: fees, Amount: fee, Currency: credit.Currency, At: b.now,
+		})
+	}
+	return postings, nil
+}
+
+func (b *book) announce(c *Claim, credit *Credit) {
+	due := b.now
+	if b.handOff {
+		due = due.Add(postback.Lease)
+	}
+	b.changes.Events = append(b.changes.Events, Announcement{DueAt: due, Event: postback.Event{
+		ID: c.ID, Merchant: c.Merchant, Method: c.Method, Label: c.Label, CustomID: c.CustomID,
+		Amount: credit.Amount, Currency: credit.Currency, Payer: credit.Payer(),
+		CreditID: credit.ID, UTR: credit.UTR,
+		CreatedAt: c.CreatedAt, ActivatedAt: b.now, RatesID: b.ratesID,
+	}})
+}
+
+// settleOpen weighs the open claims that a new or changed credit could settle.
+func (b *book) settleOpen(actor string, credit *Credit) (credited bool, err error) {
+	// The list is copied: settling one claim may close others in it.
+	for _, c := range slices.Clone(b.facts.OpenByUTR[credit.UTR]) {
+		if !c.State.Open() || !b.fits(c, credit) {
+			continue
+		}
+		d := b.weigh(c)
+		if c.State == Pending {
+			d = afterReview(c.Reasons, d)
+			if d.State == Pending && slices.Equal(d.Reasons, c.Reasons) {
+				continue
+			}
+		}
+		if d.State == Waiting {
+			continue
+		}
+		if err := b.follow(actor, c, d); err != nil {
+			return credited, err
+		}
+		credited = credited || d.State == Credited && credit.ClaimID == c.ID
+	}
+	return credited, nil
+}
+
+// afterReview tempers a new decision on a claim that is in review already: a
+// bank's confirmation clears the doubt about an unverified report, and nothing
+// else; what else held the claim still needs a person.
+func afterReview(held Reasons, d Decision) Decision {
+	var reasons Reasons
+	for _, r := range held {
+		if r != CreditUnverified {
+			reasons = append(reasons, r)
+		}
+	}
+	for _, r := range d.Reasons {
+		if !reasons.Has(r) {
+			reasons = append(reasons, r)
+		}
+	}
+	if len(reasons) == 0 {
+		return d
+	}
+	return Decision{State: Pending, Credit: d.Credit, Reasons: reasons}
+}
+
+// history gathers what is known of those who make a new claim.
+func (b *book) history(c *Claim) History {
+	label := LabelKey{c.Merchant, c.Method, c.Label}
+	h := History{
+		LabelFailures:    others(b.facts.LabelFailures[label], c.UTR),
+		MerchantFailures: b.facts.MerchantFailures[c.Merchant],
+	}
+	if c.Addr.IsValid() {
+		h.AddressFailures = others(b.facts.AddressFailures[AddressKey{c.Merchant, c.Addr}], c.UTR)
+	}
+	for _, a := range b.facts.Assignments[label] {
+		if a.ShownAt.After(b.now.Add(-b.policy.ClaimTTL)) {
+			h.Shown = append(h.Shown, a.Wallet)
+		}
+	}
+	return h
+}
+
+func others(named map[upi.UTR]struct{}, but upi.UTR) int {
+	n := len(named)
+	if _, ok := named[but]; ok {
+		n--
+	}
+	return n
+}
+
+// noteFailure counts a claim that named a UTR in vain for the rest of the batch.
+func (b *book) noteFailure(c *Claim) {
+	if c.State == Credited || c.State == Pending {
+		return
+	}
+	label := LabelKey{c.Merchant, c.Method, c.Label}
+	if b.facts.LabelFailures[label] == nil {
+		b.facts.LabelFailures[label] = make(map[upi.UTR]struct{})
+	}
+	b.facts.LabelFailures[label][c.UTR] = struct{}{}
+	if c.Addr.IsValid() {
+		key := AddressKey{c.Merchant, c.Addr}
+		if b.facts.AddressFailures[key] == nil {
+			b.facts.AddressFailures[key] = make(map[upi.UTR]struct{})
+		}
+		b.facts.AddressFailures[key][c.UTR] = struct{}{}
+	}
+	if c.State == Refused {
+		b.facts.MerchantFailures[c.Merchant]++
+	}
+}

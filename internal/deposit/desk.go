@@ -1,0 +1,405 @@
+package deposit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/postback"
+)
+
+// Errors of the desk.
+var (
+	// ErrBusy means that more requests wait than the desk takes on. Nothing
+	// was done; the caller should try again shortly.
+	ErrBusy = errors.New("too many requests are waiting: try again shortly")
+	// ErrClosed means that the desk is shutting down; nothing was done.
+	ErrClosed = errors.New("the gateway is shutting down: try again shortly")
+)
+
+const (
+	batchWeight  = 256    // records that share a commit
+	queueLength  = 4096   // requests that may wait
+	idBlock      = 16_384 // ids reserved at a time
+	conflictRuns = 8      // runs of a batch that other gateways get in the way of
+	expiryBatch  = 500    // claims ended in one go
+)
+
+// Outbox takes events that were committed, for delivery at once. It may drop
+// them: what is not delivered becomes due again in the store.
+type Outbox interface {
+	Offer(events []postback.Event)
+}
+
+// Config is what a desk works with.
+type Config struct {
+	Store     Store
+	Directory *directory.Cache
+	Policy    Policy
+	Now       func() time.Time
+	// RatesID names the exchange rates in force.
+	RatesID func() int64
+	// Outbox is nil where no worker of this process delivers.
+	Outbox  Outbox
+	Metrics *Metrics
+	Log     *slog.Logger
+	// Committers is how many batches may be in flight: 1 on SQLite, which has
+	// one writer.
+	Committers int
+}
+
+// Desk settles requests in group commits: what waits at the same time shares a
+// transaction. There is no artificial delay; a request that comes alone is
+// committed alone.
+type Desk struct {
+	Config
+	queue  chan *pending
+	closed chan struct{}
+}
+
+type pending struct {
+	command
+	ctx  context.Context //nolint:containedctx // the request's own life, to skip what nobody waits for
+	done chan error
+}
+
+// NewDesk makes a desk; it settles nothing until Run.
+func NewDesk(c Config) *Desk {
+	return &Desk{Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{})}
+}
+
+// Activate asks for a payment to be credited. The claim in the answer tells
+// the outcome; a *Refusal means that no claim was made. The same activation
+// again, however concurrently, gives the same claim.
+func (d *Desk) Activate(ctx context.Context, a Activation) (Claim, error) {
+	cmd := &activate{Activation: a}
+	if err := d.do(ctx, cmd); err != nil {
+		d.Metrics.refused(cmd, err)
+		return Claim{}, err
+	}
+	d.Metrics.Activations.WithLabelValues(string(cmd.claim.State)).Inc()
+	return cmd.claim, nil
+}
+
+// Assign picks the wallet that a payer is shown. A *Refusal says why there is
+// none.
+func (d *Desk) Assign(ctx context.Context, r AssignmentRequest) (Assignment, error) {
+	cmd := &assign{AssignmentRequest: r}
+	err := d.do(ctx, cmd)
+	if err != nil {
+		d.Metrics.refused(cmd, err)
+	}
+	return cmd.assignment, err
+}
+
+// Ingest takes a feed's report: good entries are kept when others are refused.
+// Places are the entries' places in the report as its sender counts them.
+// Reports longer than a batch are settled in pieces; an error then says that
+// the rest is to be sent again, which does no harm.
+func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, entries []feed.Entry, places []int) (feed.Summary, error) {
+	total := feed.Summary{Refused: []feed.Refusal{}}
+	for start := 0; start < len(entries); start += batchWeight {
+		end := min(start+batchWeight, len(entries))
+		cmd := &ingest{feed: f, entries: entries[start:end], places: places[start:end]}
+		if err := d.do(ctx, cmd); err != nil {
+			return total, err
+		}
+		total.Accepted += cmd.summary.Accepted
+		total.Duplicate += cmd.summary.Duplicate
+		total.Matched += cmd.summary.Matched
+		total.Refused = append(total.Refused, cmd.summary.Refused...)
+	}
+	d.Metrics.Credits.WithLabelValues("accepted").Add(float64(total.Accepted))
+	d.Metrics.Credits.WithLabelValues("duplicate").Add(float64(total.Duplicate))
+	d.Metrics.Credits.WithLabelValues("refused").Add(float64(len(total.Refused)))
+	return total, nil
+}
+
+// Approve credits a pending claim on an operator's word, with the credit of
+// that id or, for 0, the candidate. A *Refusal says why it can't be.
+func (d *Desk) Approve(ctx context.Context, claim, credit int64, actor, why string) (Claim, error) {
+	return d.review(ctx, claim, &review{approve: true, credit: credit, actor: actor, why: why})
+}
+
+// Reject ends a pending claim on an operator's word.
+func (d *Desk) Reject(ctx context.Context, claim int64, actor, why string) (Claim, error) {
+	return d.review(ctx, claim, &review{actor: actor, why: why})
+}
+
+func (d *Desk) review(ctx context.Context, id int64, cmd *review) (Claim, error) {
+	c, err := d.Store.FindClaim(ctx, id)
+	if err != nil {
+		return Claim{}, err
+	}
+	cmd.ref = ClaimRef{ID: c.ID, UTR: c.UTR}
+	err = d.do(ctx, cmd)
+	return cmd.claim, err
+}
+
+// ExpireDue ends the waiting claims whose time is up and returns how many.
+func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
+	ended := 0
+	for {
+		refs, err := d.Store.DueClaims(ctx, d.Now(), expiryBatch)
+		if err != nil || len(refs) == 0 {
+			return ended, err
+		}
+		group, groupCtx := errgroup.WithContext(ctx)
+		for _, ref := range refs {
+			group.Go(func() error { return d.do(groupCtx, &expire{ref}) })
+		}
+		if err := group.Wait(); err != nil {
+			return ended, err
+		}
+		ended += len(refs)
+	}
+}
+
+// do queues a command and waits for its batch. When ctx ends first the command
+// may still be carried out; asking again tells.
+func (d *Desk) do(ctx context.Context, cmd command) error {
+	p := &pending{command: cmd, ctx: ctx, done: make(chan error, 1)}
+	select {
+	case <-d.closed:
+		return ErrClosed
+	default:
+	}
+	select {
+	case d.queue <- p:
+	default:
+		d.Metrics.Shed.Inc()
+		return ErrBusy
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-d.closed:
+		// The last batch may have been this one's.
+		select {
+		case err := <-p.done:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// Run settles requests until ctx ends; what waits then is still settled. It
+// returns when nothing is in flight any more.
+func (d *Desk) Run(ctx context.Context) error {
+	var group errgroup.Group
+	for range max(d.Committers, 1) {
+		c := &committer{desk: d}
+		group.Go(func() error { c.loop(ctx); return nil })
+	}
+	err := group.Wait()
+	close(d.closed)
+	return err
+}
+
+// committer runs batches, one at a time.
+type committer struct {
+	desk   *Desk
+	nextID int64
+	endID  int64
+	rules  []Rule
+	// rulesOf is the directory version that rules were compiled from.
+	rulesOf int64
+}
+
+func (c *committer) loop(ctx context.Context) {
+	// Batches outlive the signal to stop: what was taken is finished.
+	work := context.WithoutCancel(ctx)
+	for {
+		select {
+		case p := <-c.desk.queue:
+			c.settle(work, c.gather(p))
+			continue
+		default:
+		}
+		select {
+		case p := <-c.desk.queue:
+			c.settle(work, c.gather(p))
+		case <-ctx.Done():
+			if len(c.desk.queue) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// gather takes what waits besides the first request, and no more.
+func (c *committer) gather(first *pending) []*pending {
+	batch := make([]*pending, 1, 64)
+	batch[0] = first
+	for weight := first.weight(); weight < batchWeight; {
+		select {
+		case p := <-c.desk.queue:
+			if p.ctx.Err() != nil {
+				p.done <- p.ctx.Err()
+				continue
+			}
+			batch = append(batch, p)
+			weight += p.weight()
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// settle runs a batch and answers each of its requests. A batch that fails is
+// run again request by request, so that one that can't be carried out takes no
+// other down; when two in a row fail it is the engine that does, and the rest
+// is told so at once.
+func (c *committer) settle(ctx context.Context, batch []*pending) {
+	answers, err := c.run(ctx, batch)
+	if err == nil {
+		for i, p := range batch {
+			p.done <- answers[i]
+		}
+		return
+	}
+	c.desk.Log.ErrorContext(ctx, "a batch failed", "requests", len(batch), "error", err)
+	if len(batch) == 1 {
+		batch[0].done <- err
+		return
+	}
+	failures := 0
+	for _, p := range batch {
+		if failures < 2 {
+			var answers []error
+			if answers, err = c.run(ctx, []*pending{p}); err == nil {
+				failures = 0
+				p.done <- answers[0]
+				continue
+			}
+			failures++
+		}
+		p.done <- err
+	}
+}
+
+var errDirectoryMoved = errors.New("the directory changed while the batch was prepared")
+
+// run commits a batch; on success there is an answer for each request.
+func (c *committer) run(ctx context.Context, batch []*pending) (answers []error, err error) {
+	for range conflictRuns {
+		answers, err = c.try(ctx, batch)
+		switch {
+		case errors.Is(err, errDirectoryMoved):
+			if err := c.desk.Directory.Refresh(ctx); err != nil {
+				return nil, err
+			}
+		case errors.Is(err, ErrConflict):
+			c.desk.Metrics.Conflicts.Inc()
+		default:
+			return answers, err
+		}
+	}
+	return nil, err
+}
+
+func (c *committer) try(ctx context.Context, batch []*pending) (answers []error, err error) {
+	d := c.desk
+	dir := d.Directory.Current()
+	if err := c.compile(dir); err != nil {
+		return nil, err
+	}
+	weight := 0
+	now := d.Now().UTC().Truncate(time.Microsecond) // what the engines keep
+	keys := newKeys(now, d.Policy)
+	for _, p := range batch {
+		p.need(keys, dir)
+		weight += p.weight()
+	}
+	if err := c.reserve(ctx, int64(weight)); err != nil {
+		return nil, err
+	}
+	var events []postback.Event
+	err = d.Store.Settle(ctx, keys, func(facts *Facts) (*Changes, error) {
+		if facts.DirectoryVersion != dir.Version {
+			return nil, errDirectoryMoved
+		}
+		b := newBook(facts)
+		b.now, b.dir, b.rules, b.policy = now, dir, c.rules, d.Policy
+		b.ratesID, b.handOff, b.nextID = d.RatesID(), d.Outbox != nil, c.takeID
+		answers, err = decide(b, batch)
+		events = events[:0]
+		for i := range b.changes.Events {
+			events = append(events, b.changes.Events[i].Event)
+		}
+		return &b.changes, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	d.Metrics.Batch.Observe(float64(weight))
+	if d.Outbox != nil && len(events) > 0 {
+		d.Outbox.Offer(events)
+	}
+	return answers, nil
+}
+
+// decide runs the commands on the book. A refusal is its command's answer, any
+// other error the batch's end. A panic is a fault of ours in one command: it
+// must not take the gateway, and everybody's payments, down.
+func decide(b *book, batch []*pending) (answers []error, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("deciding a batch panicked: %v", r)
+		}
+	}()
+	answers = make([]error, len(batch))
+	for i, p := range batch {
+		err := p.run(b)
+		var refusal *Refusal
+		if err != nil && !errors.As(err, &refusal) && !errors.Is(err, ErrNoClaim) {
+			return nil, fmt.Errorf("%s: %w", p.name(), err)
+		}
+		answers[i] = err
+	}
+	return answers, nil
+}
+
+func (c *committer) compile(dir *directory.Snapshot) error {
+	if c.rules != nil && c.rulesOf == dir.Version {
+		return nil
+	}
+	rules, err := CompileRules(dir.ActiveRules())
+	if err != nil {
+		return err
+	}
+	c.rules, c.rulesOf = rules, dir.Version
+	return nil
+}
+
+// reserve makes sure that a batch has the ids it may need: taken in blocks, in
+// a commit of their own, so that ids cost a batch nothing.
+func (c *committer) reserve(ctx context.Context, n int64) error {
+	if c.endID-c.nextID >= n {
+		return nil
+	}
+	first, err := c.desk.Store.ReserveIDs(ctx, max(n, idBlock))
+	if err != nil {
+		return fmt.Errorf("reserve ids: %w", err)
+	}
+	c.nextID, c.endID = first, first+max(n, idBlock)
+	return nil
+}
+
+func (c *committer) takeID() int64 {
+	if c.nextID >= c.endID {
+		panic("a batch takes more ids than its weight says")
+	}
+	c.nextID++
+	return c.nextID - 1
+}

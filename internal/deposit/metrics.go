@@ -1,0 +1,51 @@
+package deposit
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics count what the desk does. docs/metrics.md lists them.
+type Metrics struct {
+	Activations *prometheus.CounterVec // by outcome
+	Refusals    *prometheus.CounterVec // by request and code
+	Credits     *prometheus.CounterVec // by result
+	Batch       prometheus.Histogram
+	Conflicts   prometheus.Counter
+	Shed        prometheus.Counter
+}
+
+// NewMetrics registers the desk's metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		Activations: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_activations_total", Help: "Activations by the state of their claim.",
+		}, []string{"state"}),
+		Refusals: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_refusals_total", Help: "Requests that were refused without a claim, by code.",
+		}, []string{"request", "code"}),
+		Credits: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_credits_total", Help: "Entries that feeds reported, by what became of them.",
+		}, []string{"result"}),
+		Batch: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "milaan_batch_records", Help: "Records that shared a commit.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
+		}),
+		Conflicts: f.NewCounter(prometheus.CounterOpts{
+			Name: "milaan_batch_conflicts_total", Help: "Batches run again because another gateway wrote first.",
+		}),
+		Shed: f.NewCounter(prometheus.CounterOpts{
+			Name: "milaan_shed_total", Help: "Requests turned away because too many waited.",
+		}),
+	}
+}
+
+func (m *Metrics) refused(cmd command, err error) {
+	var refusal *Refusal
+	if errors.As(err, &refusal) {
+		m.Refusals.WithLabelValues(cmd.name(), string(refusal.Code)).Inc()
+	}
+}

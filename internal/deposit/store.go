@@ -1,0 +1,195 @@
+package deposit
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// ErrConflict is returned by [Store.Settle] when another gateway wrote the same
+// claim or credit first. Nothing was written; running the batch again sees
+// what the other wrote.
+var ErrConflict = errors.New("another gateway wrote the same record first")
+
+// Store is what the desk needs of an engine.
+type Store interface {
+	// Settle runs one group commit. It begins a transaction, keeps every
+	// other writer of the UTRs in keys out, loads the facts that keys name,
+	// has decide work on them, writes the changes it returns and commits.
+	// When Settle returns nil the changes are durable; on any error none of
+	// them was written.
+	Settle(ctx context.Context, keys *Keys, decide func(*Facts) (*Changes, error)) error
+	// ReserveIDs gives n ids that nobody else has, counted from the first.
+	ReserveIDs(ctx context.Context, n int64) (first int64, err error)
+	// DueClaims lists up to limit waiting claims that ended at or before now.
+	DueClaims(ctx context.Context, now time.Time, limit int) ([]ClaimRef, error)
+	// FindClaim returns the claim with that id, or ErrNoClaim.
+	FindClaim(ctx context.Context, id int64) (*Claim, error)
+	// FindClaimByKey returns the claim with that custom id, or ErrNoClaim.
+	FindClaimByKey(ctx context.Context, key CustomKey) (*Claim, error)
+	// PendingClaims lists the claims in review, oldest first, each with the
+	// credits of its UTR, from after the given id on.
+	PendingClaims(ctx context.Context, after int64, limit int) ([]Review, error)
+	// WalletUse gives what each wallet received on a day.
+	WalletUse(ctx context.Context, day Day) (map[string]money.Paise, error)
+}
+
+// ErrNoClaim is returned where no claim is found.
+var ErrNoClaim = errors.New("no such claim")
+
+// ClaimRef points at a claim in a way that a batch can lock.
+type ClaimRef struct {
+	ID  int64
+	UTR upi.UTR
+}
+
+// Review is a claim in review beside the credits with its UTR.
+type Review struct {
+	Claim   *Claim
+	Credits []*Credit
+}
+
+// Day is a calendar day in India, as 20060102: the day of a wallet's limit.
+type Day int
+
+// india is the zone of bank days, wherever the gateway runs (IST, no daylight
+// saving since 1945).
+var india = time.FixedZone("IST", 5*3600+1800)
+
+// DayOf is the bank day of a time.
+func DayOf(t time.Time) Day {
+	y, m, d := t.In(india).Date()
+	return Day(y*10000 + int(m)*100 + d)
+}
+
+// Keys name the facts that a batch needs.
+type Keys struct {
+	// UTRs are locked; their credits and open claims are loaded.
+	UTRs map[upi.UTR]struct{}
+	// Customs and Claims are claims to load, by either name.
+	Customs map[CustomKey]struct{}
+	Claims  map[int64]struct{}
+	// Labels are those whose assignments (since ShownSince) and failures
+	// (since FailedSince) are loaded.
+	Labels      map[LabelKey]struct{}
+	Addresses   map[AddressKey]struct{}
+	Merchants   map[string]struct{} // whose failures are loaded
+	WalletDays  map[WalletDay]struct{}
+	Today       Day
+	ShownSince  time.Time
+	FailedSince time.Time
+	// MostFailures is where counting a merchant's failures stops.
+	MostFailures int
+}
+
+// LabelKey is a paying user at a method of a merchant.
+type LabelKey struct{ Merchant, Method, Label string }
+
+// AddressKey is an address from which claims at a merchant are made.
+type AddressKey struct {
+	Merchant string
+	Addr     netip.Addr
+}
+
+// WalletDay is a wallet on a day.
+type WalletDay struct {
+	Wallet string
+	Day    Day
+}
+
+// Facts are what a batch decides on, as of its transaction.
+type Facts struct {
+	// DirectoryVersion is the stored directory's. A batch that was prepared
+	// on another one must be prepared again.
+	DirectoryVersion int64
+	Customs          map[CustomKey]*Claim
+	Claims           map[int64]*Claim
+	OpenByUTR        map[upi.UTR][]*Claim // by id
+	Credits          map[upi.UTR][]*Credit
+	Assignments      map[LabelKey][]Assignment
+	LabelFailures    map[LabelKey]map[upi.UTR]struct{}
+	AddressFailures  map[AddressKey]map[upi.UTR]struct{}
+	MerchantFailures map[string]int
+	WalletUse        map[WalletDay]money.Paise
+}
+
+// Changes are what a batch writes. Pointers are shared with the facts: each is
+// written once, in its last state.
+type Changes struct {
+	NewClaims   []*Claim
+	Claims      []*Claim // loaded before, changed
+	NewCredits  []*Credit
+	Credits     []*Credit // loaded before, changed
+	Deposits    []*Deposit
+	Postings    []ledger.Posting
+	Events      []Announcement
+	Assignments []Assignment
+	WalletUse   map[WalletDay]money.Paise // to add
+	Audit       []audit.Entry             // to number and chain
+}
+
+// Announcement is an event for the postback outbox.
+type Announcement struct {
+	postback.Event
+	// DueAt is when a worker may take it up. It lies ahead where this gateway
+	// works on the event itself as soon as the commit is through.
+	DueAt time.Time
+}
+
+func newKeys(now time.Time, p Policy) *Keys {
+	return &Keys{
+		UTRs:         make(map[upi.UTR]struct{}),
+		Customs:      make(map[CustomKey]struct{}),
+		Claims:       make(map[int64]struct{}),
+		Labels:       make(map[LabelKey]struct{}),
+		Addresses:    make(map[AddressKey]struct{}),
+		Merchants:    make(map[string]struct{}),
+		WalletDays:   make(map[WalletDay]struct{}),
+		Today:        DayOf(now),
+		ShownSince:   now.Add(-p.ClaimTTL),
+		FailedSince:  now.Add(-p.FailureWindow),
+		MostFailures: max(p.LabelFailures, p.AddressFailures, p.MerchantFailures),
+	}
+}
+
+// NewFacts makes facts with nothing in them, for a store to fill.
+func NewFacts() *Facts {
+	return &Facts{
+		Customs:          make(map[CustomKey]*Claim),
+		Claims:           make(map[int64]*Claim),
+		OpenByUTR:        make(map[upi.UTR][]*Claim),
+		Credits:          make(map[upi.UTR][]*Credit),
+		Assignments:      make(map[LabelKey][]Assignment),
+		LabelFailures:    make(map[LabelKey]map[upi.UTR]struct{}),
+		AddressFailures:  make(map[AddressKey]map[upi.UTR]struct{}),
+		MerchantFailures: make(map[string]int),
+		WalletUse:        make(map[WalletDay]money.Paise),
+	}
+}
+
+// AddClaim files a loaded claim under all its names. A claim that was loaded
+// by two of them is one claim: the one that is returned.
+func (f *Facts) AddClaim(c *Claim) *Claim {
+	if have := f.Claims[c.ID]; have != nil {
+		return have
+	}
+	f.Claims[c.ID] = c
+	f.Customs[c.Key()] = c
+	if c.State.Open() {
+		f.OpenByUTR[c.UTR] = append(f.OpenByUTR[c.UTR], c)
+	}
+	return c
+}
+
+// Empty reports whether there is nothing to write.
+func (c *Changes) Empty() bool {
+	return len(c.NewClaims) == 0 && len(c.Claims) == 0 && len(c.NewCredits) == 0 && len(c.Credits) == 0 &&
+		len(c.Assignments) == 0 && len(c.Audit) == 0
+}

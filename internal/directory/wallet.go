@@ -1,0 +1,100 @@
+package directory
+
+import (
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// Method is a way to pay: one wallet_type of the protocol.
+type Method struct {
+	Type    string            `json:"type"`
+	Name    map[string]string `json:"name"` // by language
+	Enabled bool              `json:"enabled"`
+	// Min and Max bound what a payer may be asked for, in paise; 0 is no bound.
+	// They do not bound what is credited: money that came, came.
+	Min     money.Paise `json:"min"`
+	Max     money.Paise `json:"max"`
+	Order   int         `json:"order"` // place in the list, from 1
+	Retired bool        `json:"retired,omitempty"`
+}
+
+// Usable reports whether the method is on for the whole installation.
+func (m *Method) Usable() bool { return m != nil && m.Enabled && !m.Retired }
+
+// Label is the method's name in a language, English where that is missing.
+func (m *Method) Label(lang string) string {
+	for _, l := range []string{lang, "en"} {
+		if name := m.Name[l]; name != "" {
+			return name
+		}
+	}
+	return m.Type
+}
+
+// Wallet is an account of the business that payers pay to.
+type Wallet struct {
+	ID        string         `json:"id"`
+	Method    string         `json:"method"`
+	VPA       upi.VPA        `json:"vpa"`
+	Name      string         `json:"name"` // payee name shown to payers
+	Currency  money.Currency `json:"currency"`
+	Merchants []string       `json:"merchants"` // ids of those it serves
+	// DailyLimit bounds what the wallet is shown for in a day, PerPaymentMax
+	// one payment; paise, 0 is no bound.
+	DailyLimit    money.Paise `json:"daily_limit"`
+	PerPaymentMax money.Paise `json:"per_payment_max"`
+	Enabled       bool        `json:"enabled"`
+	Retired       bool        `json:"retired,omitempty"`
+}
+
+// Open reports whether payers may be shown the wallet.
+func (w *Wallet) Open() bool { return w.Enabled && !w.Retired }
+
+// Serves reports whether money on the wallet may be the merchant's.
+func (w *Wallet) Serves(merchant string) bool {
+	for _, id := range w.Merchants {
+		if id == merchant {
+			return true
+		}
+	}
+	return false
+}
+
+// Feed is a source of bank entries for one wallet.
+type Feed struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Wallet  string `json:"wallet"`
+	Retired bool   `json:"retired,omitempty"`
+
+	Token Secret `json:"-"` // stored sealed
+}
+
+// Kinds of feed (contract, apply file).
+const (
+	FeedJSON      = "json"
+	FeedSMS       = "sms"
+	FeedStatement = "statement"
+	FeedEmail     = "email"
+)
+
+// Rule is an operator's own review rule: an expr-lang expression over the
+// claim, the credit and their history.
+type Rule struct {
+	Name    string `json:"name"`
+	When    string `json:"when"`
+	Then    string `json:"then"` // "review"
+	Order   int    `json:"order"`
+	Retired bool   `json:"retired,omitempty"`
+}
+
+// ThenReview is what a rule may do: hold the claim for a person.
+const ThenReview = "review"
+
+// PayoutDesk is a way money leaves by.
+type PayoutDesk struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	Method  string `json:"method"`
+	Retired bool   `json:"retired,omitempty"`
+}

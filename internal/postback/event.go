@@ -1,0 +1,33 @@
+package postback
+
+import (
+	"time"
+
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// Event is a fact that a merchant is told. It holds all that the body is made
+// of, besides the merchant's own keys and zone, so that a body can be made
+// again, byte for byte, at any later time.
+type Event struct {
+	ID       int64 // the deposit's id; one event per deposit
+	Merchant string
+	Method   string // wallet_type
+	Label    string
+	CustomID string // custom_transaction_id
+	Amount   money.Paise
+	Currency money.Currency
+	Payer    string // VPA or name as the feed gave it; masked in the body
+	CreditID int64  // stockpiling_id
+	UTR      upi.UTR
+	// CreatedAt is when the claim was made, ActivatedAt when it was credited.
+	CreatedAt   time.Time
+	ActivatedAt time.Time
+	RatesID     int64 // the rates of the activation
+}
+
+// Lease is how long a gateway may work on an event before others may take it
+// up: longer than an attempt's time-out, so that a slow answer is not asked
+// for twice.
+const Lease = 30 * time.Second
