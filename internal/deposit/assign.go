@@ -97,18 +97,18 @@ func (a *assign) choose(b *book) *directory.Wallet {
 }
 
 func (a *assign) canTake(b *book, w *directory.Wallet) bool {
-	return canTake(w, a.Amount, b.facts.WalletUse[WalletDay{w.ID, DayOf(b.now)}])
+	return CanTake(w, a.Amount, b.facts.WalletUse[WalletDay{w.ID, DayOf(b.now)}])
 }
 
-// canTake reports whether a wallet that received used paise today may be shown
+// CanTake reports whether a wallet that received used paise today may be shown
 // for a payment.
-func canTake(w *directory.Wallet, amount, used money.Paise) bool {
+func CanTake(w *directory.Wallet, amount, used money.Paise) bool {
 	switch {
 	case !w.Open():
 		return false
 	case w.PerPaymentMax > 0 && amount > w.PerPaymentMax:
 		return false
-	case w.DailyLimit > 0 && used+max(amount, 1) > w.DailyLimit:
+	case w.DailyLimit > 0 && used > w.DailyLimit-max(amount, 1):
 		return false
 	default:
 		return true

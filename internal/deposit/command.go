@@ -101,6 +101,10 @@ func usableMethod(dir *directory.Snapshot, merchant, walletType string, currency
 	return method, nil
 }
 
+// MaxAmount bounds one credit, at a trillion rupees: far above any payment, and
+// far enough below what a balance holds that no number of them overflows it.
+const MaxAmount money.Paise = 1_000_000_000_000_00
+
 // ingest takes a feed's report.
 type ingest struct {
 	feed    *directory.Feed
@@ -129,6 +133,10 @@ func (g *ingest) run(b *book) error {
 		e := &g.entries[i]
 		if e.Currency != wallet.Currency {
 			g.refuse(i, fmt.Sprintf("currency %s is not the wallet's: it takes %s", e.Currency, wallet.Currency))
+			continue
+		}
+		if e.Amount > MaxAmount {
+			g.refuse(i, fmt.Sprintf("amount is above %s rupees, the most that is taken for one payment", MaxAmount))
 			continue
 		}
 		if err := g.take(b, i, e); err != nil {

@@ -57,3 +57,7 @@ func Decode(data []byte) (*Rates, error) {
 	}
 	return build(stored.Source, stored.AsOf, stored.FetchedAt, slices.Clip(stored.Quotes)), nil
 }
+
+// Same reports whether two sets quote the same, however and whenever they were
+// fetched.
+func (r *Rates) Same(other *Rates) bool { return slices.Equal(r.quotes, other.quotes) }

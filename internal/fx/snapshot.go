@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// snapshot holds mid-market rates of 10 June 2025, 00:00 UTC, against the US dollar: fiat, metals (troy
-// ounces) and crypto of one day and one source, so that they agree with each other. The numbers are those
-// the free daily feed of the exchange-api project (github.com/fawazahmed0/exchange-api) gave for that date,
-// picked by code and laid out in the shape of latest.json. That feed quoted neither CLF nor SSP and no better
-// figure of that day was at hand: they are left without a rate rather than invented.
+// snapshot holds rates dated 10 June 2025 (the source gives a day; midnight UTC stands for it) against the US
+// dollar: fiat, metals and crypto of one day and one source, so that they agree with each other. The numbers
+// are those of the free daily feed of the exchange-api project (github.com/fawazahmed0/exchange-api), taken
+// from a public copy of its answer for that date, picked by code and laid out in the shape of latest.json.
+// That answer quoted neither CLF nor SSP: they are left without a rate rather than invented.
 //
 //go:embed snapshot.json
 var snapshot []byte

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/money"
+)
+
+type serveCommand struct{}
+
+// Run serves until the program is told to stop.
+func (serveCommand) Run(ctx context.Context, s *settings) error {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	gateway, err := server.Open(ctx, config, config.Logger())
+	if err != nil {
+		return err
+	}
+	return gateway.Run(ctx)
+}
+
+type applyCommand struct {
+	File   string `arg:"" type:"existingfile" help:"The file (YAML); docs/apply.md explains it."`
+	DryRun bool   `help:"Print what would change, and change nothing."`
+}
+
+// Run applies the file. It works beside a running gateway, which follows.
+func (a applyCommand) Run(ctx context.Context, s *settings, term terminal) (err error) {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	data, err := os.ReadFile(filepath.Clean(a.File))
+	if err != nil {
+		return err
+	}
+	file, err := apply.Parse(a.File, data)
+	if err != nil {
+		return err
+	}
+	db, err := server.OpenStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	plan, err := apply.Run(ctx, db, file, apply.Options{DryRun: a.DryRun, Now: time.Now})
+	if err != nil {
+		return err
+	}
+	return apply.Write(term.out, plan)
+}
+
+type migrateCommand struct{}
+
+// Run opens the database, which brings its schema up to date.
+func (migrateCommand) Run(ctx context.Context, s *settings, term terminal) error {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	db, err := server.OpenStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := db.Close(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(term.out, "the schema is up to date")
+	return err
+}
+
+type verifyCommand struct{}
+
+// Run checks every invariant and fails when one does not hold.
+func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) (err error) {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	db, err := server.OpenStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	report, err := db.Verify(ctx)
+	if err != nil {
+		return fmt.Errorf("the books could not be checked: %w", err)
+	}
+	for _, problem := range report.Problems {
+		_, _ = fmt.Fprintln(term.err, "milaan:", problem)
+	}
+	if len(report.Problems) > 0 {
+		_, _ = fmt.Fprintf(term.err, "milaan: %d problems: stop the gateway, keep a copy of the database, and compare with the last backup\n", len(report.Problems))
+		return errReported
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		name  string
+		value any
+	}{
+		{"credits", report.Credits}, {"claims", report.Claims}, {"deposits", report.Deposits},
+		{"postings", report.Postings}, {"postbacks", report.Postbacks}, {"audit entries", report.AuditEntries},
+		{"on wallets", money.Format(report.Held, money.English)},
+		{"unclaimed", money.Format(report.Unclaimed, money.English)},
+		{"owed to merchants", money.Format(report.Owed, money.English)},
+		{"fees earned", money.Format(report.Fees, money.English)},
+	} {
+		_, _ = fmt.Fprintf(w, "%s\t%v\n", row.name, row.value)
+	}
+	_, _ = fmt.Fprintln(w, "every invariant holds")
+	return w.Flush()
+}
+
+type reviewCommand struct {
+	List    reviewList    `cmd:"" help:"Claims that wait for a person, oldest first."`
+	Approve reviewApprove `cmd:"" help:"Credit a claim with the credit it names."`
+	Reject  reviewReject  `cmd:"" help:"End a claim without money."`
+}
+
+type reviewList struct {
+	After int64 `help:"Start after this claim." default:"0"`
+	Limit int   `help:"Most claims to list." default:"50"`
+}
+
+// Run lists claims with why they are held and which credits they could have.
+func (l reviewList) Run(ctx context.Context, s *settings, term terminal) (err error) {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	db, err := server.OpenStore(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	reviews, err := db.PendingClaims(ctx, l.After, l.Limit)
+	if err != nil {
+		return err
+	}
+	if len(reviews) == 0 {
+		_, err := fmt.Fprintln(term.out, "no claim waits for a person")
+		return err
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "CLAIM\tMERCHANT\tLABEL\tUTR\tCLAIMED\tSINCE\tWHY\tCREDITS")
+	for _, r := range reviews {
+		c := r.Claim
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t", c.ID, c.Merchant, c.Label, c.UTR,
+			money.Format(c.Amount, money.English), c.CreatedAt.Format(time.DateTime), c.Reasons)
+		for i, credit := range r.Credits {
+			if i > 0 {
+				_, _ = fmt.Fprint(w, "; ")
+			}
+			_, _ = fmt.Fprintf(w, "%d: %s on %s, %s", credit.ID, money.Format(credit.Amount, money.English), credit.Wallet, credit.State)
+		}
+		_, _ = fmt.Fprintln(w)
+	}
+	return w.Flush()
+}
+
+type reviewWord struct {
+	Claim int64  `arg:"" help:"The claim's number, from milaan review list."`
+	Why   string `required:"" help:"Why: kept in the audit log."`
+	Actor string `help:"Who decides: kept in the audit log." env:"USER" default:"operator"`
+}
+
+type reviewApprove struct {
+	reviewWord
+	Credit int64 `help:"The credit to bind, where the claim could have more than one."`
+}
+
+// Run credits the claim; the gateway sends the postback.
+func (a reviewApprove) Run(ctx context.Context, s *settings, term terminal) error {
+	return decide(ctx, s, term, func(ctx context.Context, desk *deposit.Desk) (deposit.Claim, error) {
+		return desk.Approve(ctx, a.Claim, a.Credit, "operator:"+a.Actor, a.Why)
+	})
+}
+
+type reviewReject struct{ reviewWord }
+
+// Run ends the claim.
+func (r reviewReject) Run(ctx context.Context, s *settings, term terminal) error {
+	return decide(ctx, s, term, func(ctx context.Context, desk *deposit.Desk) (deposit.Claim, error) {
+		return desk.Reject(ctx, r.Claim, "operator:"+r.Actor, r.Why)
+	})
+}
+
+// decide settles one claim at a desk of its own: it takes the write lock for a
+// moment, and a running gateway goes on.
+func decide(ctx context.Context, s *settings, term terminal, word func(context.Context, *deposit.Desk) (deposit.Claim, error)) (err error) {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
+	desk, db, err := server.OpenDesk(ctx, config, config.Logger())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	var group errgroup.Group
+	group.Go(func() error { return desk.Run(running) })
+	claim, err := word(ctx, desk)
+	stop()
+	if err := errors.Join(err, group.Wait()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(term.out, "claim %d is %s", claim.ID, claim.State)
+	if claim.State == deposit.Credited {
+		_, _ = fmt.Fprintf(term.out, ": %s from credit %d", money.Format(claim.Deposited, money.English), claim.CreditID)
+	}
+	_, _ = fmt.Fprintln(term.out)
+	return err
+}

@@ -1,0 +1,197 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+)
+
+// call is one request on its way through a door.
+type call struct {
+	*http.Request
+	writer   http.ResponseWriter // only to bound the body; answers are returned
+	query    url.Values
+	dir      *directory.Snapshot // of the moment the call came
+	merchant *directory.Merchant // who calls, where it is a merchant
+	feed     *directory.Feed     // who calls, where it is a feed
+}
+
+// answer gives what a call is answered with, HTTP 200 and that value as JSON,
+// or an error that [Door.reply] has the words for.
+type answer func(*call) (any, error)
+
+// maxBody is how long a request may be, in bytes.
+const maxBody = 1 << 20
+
+// body reads the request's body. The error is a *requestError.
+func (c *call) body() ([]byte, error) {
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(c.ContentLength, 0), maxBody)) + bytes.MinRead)
+	_, err := buf.ReadFrom(http.MaxBytesReader(c.writer, c.Body, maxBody))
+	var tooLong *http.MaxBytesError
+	switch {
+	case err == nil:
+		return buf.Bytes(), nil
+	case errors.As(err, &tooLong):
+		f := badBody(fmt.Sprintf("must have at most %d bytes", maxBody))
+		f.status, f.message = http.StatusRequestEntityTooLarge, "The request is too large: send it in smaller pieces"
+		return nil, f
+	default:
+		return nil, badBody("did not arrive whole: send it again")
+	}
+}
+
+// requestError is a request that is answered with other than HTTP 200. Its message
+// and errors are meant for whoever made the request.
+type requestError struct {
+	status  int
+	message string
+	errors  fieldErrors
+	header  http.Header
+}
+
+func (e *requestError) Error() string { return e.message }
+
+func badRequest(errs fieldErrors) *requestError {
+	return &requestError{
+		status: http.StatusBadRequest, errors: errs,
+		message: "The request is not valid: correct what errors names and send it again",
+	}
+}
+
+func badBody(why string) *requestError { return badRequest(fieldErrors{{"body", why}}) }
+
+// errNotFound answers strangers: nothing tells them what is here.
+var errNotFound = errors.New("not found")
+
+func nowhere(*call) (any, error) { return nil, errNotFound }
+
+// failure is every answer that says no (protocol, section 1).
+type failure struct {
+	Status  string      `json:"status"`
+	Message string      `json:"message"`
+	Errors  fieldErrors `json:"errors,omitempty"`
+}
+
+// reply is an answer as it goes over the wire.
+type reply struct {
+	status      int
+	contentType string
+	body        []byte
+	header      http.Header
+}
+
+func jsonReply(status int, v any) reply {
+	return reply{status: status, contentType: "application/json", body: encode(v)}
+}
+
+// encode writes compact JSON. The answers hold nothing that can't be encoded;
+// if one did, the panic would end that request as an internal fault.
+func encode(v any) []byte {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false) // links keep their &
+	if err := enc.Encode(v); err != nil {
+		panic(err)
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
+}
+
+// serve makes a handler of an answer: it is given, written, logged and counted.
+func (d *Door) serve(route string, next answer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := d.Now()
+		c := &call{Request: r, writer: w, query: r.URL.Query(), dir: d.Directory.Current()}
+		out := d.reply(r.Context(), c, next)
+		out.write(w)
+		took := d.Now().Sub(start)
+
+		d.Metrics.Requests.WithLabelValues(route, strconv.Itoa(out.status)).Observe(took.Seconds())
+		// The path alone: the query holds the secret.
+		attrs := append(make([]slog.Attr, 0, 6),
+			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", out.status),
+			slog.Duration("took", took), slog.Int("bytes", len(out.body)))
+		attrs = append(attrs, c.who()...)
+		d.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
+	})
+}
+
+// who names the caller in logs.
+func (c *call) who() []slog.Attr {
+	switch {
+	case c.merchant != nil:
+		return []slog.Attr{slog.String("merchant", c.merchant.ID)}
+	case c.feed != nil:
+		return []slog.Attr{slog.String("feed", c.feed.ID)}
+	default:
+		return nil
+	}
+}
+
+// reply runs an answer and puts its error into words. What no case below knows
+// is a fault of ours: it is logged, and the caller learns only that it is.
+func (d *Door) reply(ctx context.Context, c *call, next answer) (out reply) {
+	defer func() {
+		if r := recover(); r != nil {
+			d.Log.LogAttrs(ctx, slog.LevelError, "a request panicked",
+				append(c.who(), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))...)
+			out = internalFault()
+		}
+	}()
+	v, err := next(c)
+	var refusal *deposit.Refusal
+	var bad *requestError
+	switch {
+	case err == nil:
+		return jsonReply(http.StatusOK, v)
+	case errors.As(err, &refusal):
+		return jsonReply(http.StatusOK, failure{Status: "fail", Message: refusal.Message})
+	case errors.As(err, &bad):
+		out = jsonReply(bad.status, failure{Status: "fail", Message: bad.message, Errors: bad.errors})
+		out.header = bad.header
+		return out
+	case errors.Is(err, errNotFound):
+		return reply{status: http.StatusNotFound, contentType: "text/plain; charset=utf-8", body: []byte("Not found")}
+	case errors.Is(err, deposit.ErrBusy):
+		return tryAgain("Too many requests are waiting: try again shortly")
+	case errors.Is(err, deposit.ErrClosed):
+		return tryAgain("The gateway is shutting down: try again shortly")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return tryAgain("The request took too long: try again shortly")
+	default:
+		d.Log.LogAttrs(ctx, slog.LevelError, "a request failed", append(c.who(), slog.Any("error", err))...)
+		return internalFault()
+	}
+}
+
+func internalFault() reply {
+	return jsonReply(http.StatusInternalServerError, failure{Status: "fail", Message: "Internal error: try again"})
+}
+
+func tryAgain(message string) reply {
+	out := jsonReply(http.StatusServiceUnavailable, failure{Status: "fail", Message: message})
+	out.header = http.Header{"Retry-After": {"1"}}
+	return out
+}
+
+func (out reply) write(w http.ResponseWriter) {
+	h := w.Header()
+	maps.Copy(h, out.header)
+	h.Set("Content-Type", out.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(out.body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(out.status)
+	_, _ = w.Write(out.body) // a client that went away asks again
+}

@@ -1,0 +1,148 @@
+// Package api is the door of merchants' servers, which speak the JSON of
+// protocol.md, sections 1 to 3, and of the feeds that report bank entries.
+//
+// A door translates: it finds out who calls, reads the request, hands it to
+// the [deposit.Desk] and puts the outcome into the words of the protocol. It
+// decides nothing about money.
+package api
+
+import (
+	"context"
+	_ "embed"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/money"
+)
+
+// Desk decides; a [deposit.Desk] is one.
+type Desk interface {
+	// Activate gives the claim of a payment, see [deposit.Desk.Activate].
+	Activate(ctx context.Context, a deposit.Activation) (deposit.Claim, error)
+	// Assign picks the wallet a payer is shown, see [deposit.Desk.Assign].
+	Assign(ctx context.Context, r deposit.AssignmentRequest) (deposit.Assignment, error)
+	// Ingest takes a feed's report, see [deposit.Desk.Ingest].
+	Ingest(ctx context.Context, f *directory.Feed, entries []feed.Entry, places []int) (feed.Summary, error)
+}
+
+// Store is read where nothing is to be decided; every [deposit.Store] is one.
+type Store interface {
+	// FindClaimByKey returns the claim with that custom id, or
+	// [deposit.ErrNoClaim].
+	FindClaimByKey(ctx context.Context, key deposit.CustomKey) (*deposit.Claim, error)
+	// WalletUse gives what each wallet received on a day, in paise. Its map is
+	// read only.
+	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
+}
+
+// Config is what a door works with; every field but ClientAddr is needed.
+type Config struct {
+	Desk      Desk
+	Store     Store
+	Directory *directory.Cache
+	Now       func() time.Time
+	// ClientAddr tells the address a request comes from, for the merchants'
+	// allow lists. Nil takes the connection's: right where no proxy stands
+	// before the gateway.
+	ClientAddr func(*http.Request) netip.Addr
+	Metrics    *Metrics
+	Log        *slog.Logger
+}
+
+// Metrics measure the doors. docs/metrics.md lists them.
+type Metrics struct {
+	Requests     *prometheus.HistogramVec // seconds, by route and status
+	FeedRefusals *prometheus.CounterVec   // records, by feed
+}
+
+// NewMetrics registers the doors' metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		Requests: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "milaan_api_request_seconds", Help: "Time to answer a request of a merchant or a feed.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}, []string{"route", "status"}),
+		FeedRefusals: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_feed_refused_total", Help: "Records of feeds that were refused, malformed ones included.",
+		}, []string{"feed"}),
+	}
+}
+
+// Door serves merchants and feeds.
+type Door struct {
+	Config
+	use walletUse
+}
+
+// New makes a door.
+func New(c Config) *Door {
+	if c.ClientAddr == nil {
+		c.ClientAddr = connectionAddr
+	}
+	return &Door{Config: c}
+}
+
+// methodLogo is drawn for milaan: the marks of UPI and its apps are not ours.
+//
+//go:embed upi.svg
+var methodLogo []byte
+
+const methodLogoPath = "/assets/methods/upi.svg"
+
+// Merchants serves /api/ on every host but the payment windows', and
+// /assets/methods/, the drawings that its answers point to.
+func (d *Door) Merchants() http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range []struct {
+		name, method, path string
+		answer             answer
+	}{
+		{"create", http.MethodPost, "/api/v1/transaction/create/{wallet_type}", d.create},
+		{"activate", http.MethodPost, "/api/v1/transaction/activate", d.activate},
+		{"status", http.MethodGet, "/api/v1/transaction/status", d.status},
+		{"available", http.MethodGet, "/api/v1/payment-systems/available", d.available},
+	} {
+		mux.Handle(route.path, d.serve(route.name, d.ofMerchant(only(route.method, route.answer))))
+	}
+	mux.Handle("/", d.serve("unknown", nowhere))
+	mux.HandleFunc("GET "+methodLogoPath, func(w http.ResponseWriter, _ *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", "image/svg+xml")
+		h.Set("Cache-Control", "public, max-age=86400")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		_, _ = w.Write(methodLogo) // a client that went away misses nothing
+	})
+	return mux
+}
+
+// Feeds serves /feeds/{id}.
+func (d *Door) Feeds() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/feeds/{id}", d.serve("feed", d.ofFeed(only(http.MethodPost, d.report))))
+	mux.Handle("/", d.serve("unknown", nowhere))
+	return mux
+}
+
+// only lets one HTTP method through. It stands behind the authentication:
+// strangers learn no routes.
+func only(method string, next answer) answer {
+	return func(c *call) (any, error) {
+		if c.Method != method {
+			return nil, &requestError{
+				status: http.StatusMethodNotAllowed, message: "Call this address with " + method,
+				header: http.Header{"Allow": {method}},
+			}
+		}
+		return next(c)
+	}
+}

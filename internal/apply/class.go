@@ -1,0 +1,174 @@
+package apply
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/money"
+)
+
+// class is what all objects of a kind have in common.
+type class[T any] struct {
+	kind       string
+	id         func(*T) string
+	retired    func(*T) *bool
+	attributes func(*T) []attribute
+}
+
+// attribute is a field as the file names it, in a text that is the same only
+// where the field is.
+type attribute struct {
+	name, text string
+	secret     bool
+}
+
+// differences compares the attributes of an object with those it had. Both
+// lists come from one function, so they name the same fields in one order.
+func differences(before, now []attribute) []Field {
+	var out []Field
+	for i, a := range now {
+		switch was := before[i]; {
+		case was.text == a.text:
+		case a.secret:
+			out = append(out, Field{Name: a.name, Secret: true})
+		default:
+			out = append(out, Field{Name: a.name, From: was.text, To: a.text})
+		}
+	}
+	return out
+}
+
+var merchantClass = class[directory.Merchant]{
+	kind:    "merchant",
+	id:      func(m *directory.Merchant) string { return m.ID },
+	retired: func(m *directory.Merchant) *bool { return &m.Retired },
+	attributes: func(m *directory.Merchant) []attribute {
+		return []attribute{
+			{name: "name", text: m.Name},
+			{name: "domain", text: m.Domain},
+			{name: "timezone", text: m.Timezone},
+			hidden("plugin_api_secret", m.Secrets.PluginAPI...),
+			hidden("withdrawal_private_key", m.Secrets.WithdrawalKey),
+			{name: "postback.url", text: m.PostbackURL},
+			hidden("postback.access_key", m.Secrets.AccessKey),
+			hidden("postback.private_key", m.Secrets.PrivateKey),
+			hidden("postback.webhook_secret", m.Secrets.Webhook),
+			{name: "redirect_urls", text: pairsText(m.RedirectURLs, strconv.Quote)},
+			{name: "frame_ancestors", text: strings.Join(m.FrameAncestors, " ")},
+			{name: "methods", text: pairsText(m.Methods, onOff)},
+			{name: "fee.deposit_percent", text: m.Fee.DepositPercent.String() + " %"},
+			rupees("fee.deposit_fixed", m.Fee.DepositFixed),
+			rupees("fee.withdrawal_fixed", m.Fee.WithdrawalFixed),
+			{name: "amount_policy", text: string(m.AmountPolicy)},
+			{name: "allowed_ips", text: joined(m.AllowedIPs, netip.Prefix.String)},
+		}
+	},
+}
+
+var methodClass = class[directory.Method]{
+	kind:    "method",
+	id:      func(m *directory.Method) string { return m.Type },
+	retired: func(m *directory.Method) *bool { return &m.Retired },
+	attributes: func(m *directory.Method) []attribute {
+		return []attribute{
+			{name: "name", text: pairsText(m.Name, strconv.Quote)},
+			{name: "enabled", text: onOff(m.Enabled)},
+			rupees("min", m.Min),
+			rupees("max", m.Max),
+			{name: "order", text: strconv.Itoa(m.Order)},
+		}
+	},
+}
+
+var walletClass = class[directory.Wallet]{
+	kind:    "wallet",
+	id:      func(w *directory.Wallet) string { return w.ID },
+	retired: func(w *directory.Wallet) *bool { return &w.Retired },
+	attributes: func(w *directory.Wallet) []attribute {
+		return []attribute{
+			{name: "method", text: w.Method},
+			{name: "vpa", text: string(w.VPA)},
+			{name: "name", text: w.Name},
+			{name: "currency", text: string(w.Currency)},
+			{name: "merchants", text: strings.Join(w.Merchants, " ")},
+			rupees("daily_limit", w.DailyLimit),
+			rupees("per_payment_max", w.PerPaymentMax),
+			{name: "enabled", text: onOff(w.Enabled)},
+		}
+	},
+}
+
+var feedClass = class[directory.Feed]{
+	kind:    "feed",
+	id:      func(f *directory.Feed) string { return f.ID },
+	retired: func(f *directory.Feed) *bool { return &f.Retired },
+	attributes: func(f *directory.Feed) []attribute {
+		return []attribute{
+			{name: "kind", text: f.Kind},
+			{name: "wallet", text: f.Wallet},
+			hidden("token", f.Token),
+		}
+	},
+}
+
+var ruleClass = class[directory.Rule]{
+	kind:    "rule",
+	id:      func(r *directory.Rule) string { return r.Name },
+	retired: func(r *directory.Rule) *bool { return &r.Retired },
+	attributes: func(r *directory.Rule) []attribute {
+		return []attribute{
+			{name: "when", text: r.When},
+			{name: "then", text: r.Then},
+			{name: "order", text: strconv.Itoa(r.Order)},
+		}
+	},
+}
+
+var payoutClass = class[directory.PayoutDesk]{
+	kind:    "payout",
+	id:      func(d *directory.PayoutDesk) string { return d.ID },
+	retired: func(d *directory.PayoutDesk) *bool { return &d.Retired },
+	attributes: func(d *directory.PayoutDesk) []attribute {
+		return []attribute{
+			{name: "kind", text: d.Kind},
+			{name: "method", text: d.Method},
+		}
+	},
+}
+
+// hidden is an attribute that is compared and never shown.
+func hidden(name string, secrets ...directory.Secret) attribute {
+	return attribute{name: name, text: joined(secrets, func(s directory.Secret) string { return strconv.Quote(s.Reveal()) }), secret: true}
+}
+
+// rupees shows an amount exactly: 0.1 is ₹0.10.
+func rupees(name string, amount money.Paise) attribute {
+	return attribute{name: name, text: money.Format(amount, money.English)}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// pairsText shows a mapping in the order of its keys.
+func pairsText[V any](m map[string]V, text func(V) string) string {
+	return joined(slices.Sorted(maps.Keys(m)), func(key string) string {
+		return fmt.Sprintf("%s: %s", key, text(m[key]))
+	})
+}
+
+func joined[V any](list []V, text func(V) string) string {
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = text(v)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,397 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+var (
+	idPattern     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	typePattern   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+	labelPattern  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	numberPattern = regexp.MustCompile(`^[0-9]+$`)
+	langPattern   = regexp.MustCompile(`^[a-z]{2,3}$`)
+	// A comma would split the list of reasons that a rule's name stands in.
+	rulePattern = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{M}\p{N} ._-]{0,63}$`)
+)
+
+func readMerchant(v value, _ int) merchant {
+	o := v.object("id", "name", "domain", "timezone", "plugin_api_secret", "plugin_api_secret_previous",
+		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "methods", "fee",
+		"amount_policy", "allowed_ips")
+	o.need("id")
+	m := merchant{object: o}
+	w := &m.want
+	w.ID = o.matching("id", checkID)
+	w.Name = o.text("name", w.ID)
+	w.Domain = o.matching("domain", checkDomain)
+	w.Timezone = "Asia/Kolkata"
+	if o.has("timezone") {
+		w.Timezone = o.matching("timezone", checkTimezone)
+	}
+	w.AmountPolicy = directory.PolicyExact
+	if o.has("amount_policy") {
+		w.AmountPolicy = directory.AmountPolicy(o.matching("amount_policy",
+			oneOf(string(directory.PolicyExact), string(directory.PolicyActual))))
+	}
+	m.readSecrets()
+	m.readPostback()
+	if v, ok := o.fields["redirect_urls"]; ok {
+		w.RedirectURLs = make(map[string]string)
+		v.pairs(func(key string, at value) {
+			if !idPattern.MatchString(key) {
+				at.wrong("%s is no id of a URL: use a number, or letters, digits, - and _", quote(key))
+				return
+			}
+			w.RedirectURLs[key] = at.matching(checkRedirect)
+		})
+	}
+	if v, ok := o.fields["frame_ancestors"]; ok {
+		for _, item := range v.elements() {
+			w.FrameAncestors = append(w.FrameAncestors, item.matching(checkOrigin))
+		}
+	}
+	if v, ok := o.fields["methods"]; ok {
+		w.Methods = make(map[string]bool)
+		v.pairs(func(key string, at value) {
+			if _, err := checkType(key); err != nil {
+				at.wrong("%s %v", quote(key), err)
+				return
+			}
+			w.Methods[key] = at.toggle()
+		})
+	}
+	if v, ok := o.fields["fee"]; ok {
+		fee := v.object("deposit_percent", "deposit_fixed", "withdrawal_fixed")
+		w.Fee = directory.Fee{
+			DepositPercent:  fee.percent("deposit_percent"),
+			DepositFixed:    fee.rupees("deposit_fixed"),
+			WithdrawalFixed: fee.rupees("withdrawal_fixed"),
+		}
+	}
+	if v, ok := o.fields["allowed_ips"]; ok {
+		for _, item := range v.elements() {
+			if prefix, ok := item.prefix(); ok {
+				w.AllowedIPs = append(w.AllowedIPs, prefix)
+			}
+		}
+	}
+	return m
+}
+
+func (m *merchant) readSecrets() {
+	s := &m.want.Secrets
+	s.WithdrawalKey = m.secret("withdrawal_private_key")
+	if m.has("plugin_api_secret") {
+		s.PluginAPI = []directory.Secret{m.secret("plugin_api_secret")}
+	}
+	if !m.has("plugin_api_secret_previous") {
+		return
+	}
+	previous := m.secret("plugin_api_secret_previous")
+	if s.PluginAPI == nil {
+		m.field("plugin_api_secret_previous").wrong("needs plugin_api_secret beside it: add the new secret, or remove this line")
+		return
+	}
+	s.PluginAPI = append(s.PluginAPI, previous)
+}
+
+func (m *merchant) readPostback() {
+	v, ok := m.fields["postback"]
+	if !ok {
+		return
+	}
+	m.postback = true
+	p := v.object("url", "access_key", "private_key", "webhook_secret")
+	p.need("url")
+	m.want.PostbackURL = p.matching("url", checkPostback)
+	m.want.Secrets.AccessKey = p.secret("access_key")
+	m.want.Secrets.PrivateKey = p.secret("private_key")
+	at, ok := p.fields["webhook_secret"]
+	switch {
+	case !ok:
+	case at.kind == scalar && at.text == "":
+		m.noWebhook = true
+	default:
+		m.want.Secrets.Webhook = p.secret("webhook_secret")
+		if strings.HasPrefix(m.want.Secrets.Webhook.Reveal(), "whsec_") {
+			at.wrong("is used byte for byte, not as base64: write the secret itself, without whsec_")
+		}
+	}
+}
+
+func readMethod(v value, i int) method {
+	o := v.object("type", "name", "enabled", "min", "max")
+	o.need("type")
+	m := method{object: o}
+	w := &m.want
+	w.Type = o.matching("type", checkType)
+	*w = newMethod(w.Type)
+	w.Order = i + 1
+	w.Enabled = o.toggle("enabled", true)
+	w.Min, w.Max = o.rupees("min"), o.rupees("max")
+	if w.Max > 0 && w.Max < w.Min {
+		o.field("max").wrong("%s is below min %s: raise it, or write 0 for no bound", w.Max, w.Min)
+	}
+	v, ok := o.fields["name"]
+	switch {
+	case !ok:
+	case v.kind == mapping:
+		w.Name = make(map[string]string)
+		v.pairs(func(lang string, at value) {
+			if !langPattern.MatchString(lang) {
+				at.wrong("%s is no language: use its code, such as en or hi", quote(lang))
+				return
+			}
+			w.Name[lang], _ = at.oneLine()
+		})
+	default:
+		name, _ := v.oneLine()
+		w.Name = map[string]string{"en": name}
+	}
+	return m
+}
+
+func readWallet(v value, _ int) wallet {
+	o := v.object("id", "method", "vpa", "name", "currency", "merchants", "daily_limit", "per_payment_max", "enabled")
+	o.need("id", "method", "vpa", "merchants")
+	w := wallet{object: o}
+	w.want = directory.Wallet{
+		ID:            o.matching("id", checkID),
+		Method:        o.matching("method", checkType),
+		VPA:           upi.VPA(o.matching("vpa", checkVPA)),
+		Currency:      money.INR,
+		DailyLimit:    o.rupees("daily_limit"),
+		PerPaymentMax: o.rupees("per_payment_max"),
+		Enabled:       o.toggle("enabled", true),
+	}
+	w.want.Name = o.text("name", string(w.want.VPA))
+	o.matching("currency", checkCurrency)
+	if w.want.Method == payoutMethod {
+		o.field("method").wrong("%s is for payouts: use the method that payers pay by, such as upi_l", payoutMethod)
+	}
+	if v, ok := o.fields["merchants"]; ok {
+		seen := make(names)
+		for _, item := range v.elements() {
+			id := item.matching(checkID)
+			if seen.claim(item, id, quote(id)) && id != "" {
+				w.want.Merchants = append(w.want.Merchants, id)
+			}
+		}
+	}
+	return w
+}
+
+func readFeed(v value, _ int) feed {
+	o := v.object("id", "kind", "wallet", "token")
+	o.need("id", "kind", "wallet")
+	return feed{object: o, want: directory.Feed{
+		ID:     o.matching("id", checkID),
+		Kind:   o.matching("kind", oneOf(directory.FeedJSON, directory.FeedSMS, directory.FeedStatement, directory.FeedEmail)),
+		Wallet: o.matching("wallet", checkID),
+		Token:  o.secret("token"),
+	}}
+}
+
+func readRule(v value, i int) rule {
+	o := v.object("name", "when", "then")
+	o.need("name", "when")
+	r := rule{object: o, want: directory.Rule{
+		Name:  o.matching("name", checkRuleName),
+		Then:  directory.ThenReview,
+		Order: i + 1,
+	}}
+	if o.has("then") {
+		r.want.Then = o.matching("then", oneOf(directory.ThenReview))
+	}
+	v, ok := o.fields["when"]
+	if !ok {
+		return r
+	}
+	r.want.When, ok = v.scalar()
+	if !ok {
+		return r
+	}
+	r.want.When = strings.TrimSpace(r.want.When)
+	// The name is a stand-in: the error's place says which rule it is.
+	_, err := deposit.CompileRules([]*directory.Rule{{Name: "r", When: r.want.When}})
+	if err != nil {
+		first, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "rule r: "), "\n")
+		v.wrong("not a rule, %s: write a condition such as amount > 100000", first)
+	}
+	return r
+}
+
+func readPayout(v value, _ int) payout {
+	o := v.object("id", "kind", "method")
+	o.need("id", "kind", "method")
+	return payout{object: o, want: directory.PayoutDesk{
+		ID:     o.matching("id", checkID),
+		Kind:   o.matching("kind", oneOf("manual")),
+		Method: o.matching("method", checkType),
+	}}
+}
+
+func checkID(s string) (string, error) {
+	if !idPattern.MatchString(s) {
+		return "", errors.New("is no id: use up to 64 letters, digits, - and _, beginning with a letter or digit")
+	}
+	return s, nil
+}
+
+func checkType(s string) (string, error) {
+	if !typePattern.MatchString(s) {
+		return "", errors.New("is no method type: use up to 32 small letters, digits and _, beginning with a letter, such as upi_l")
+	}
+	return s, nil
+}
+
+func checkRuleName(s string) (string, error) {
+	if !rulePattern.MatchString(s) {
+		return "", errors.New("is no rule name: use up to 64 letters, digits, spaces and . _ -, beginning with a letter or digit")
+	}
+	return s, nil
+}
+
+func checkVPA(s string) (string, error) {
+	vpa, err := upi.ParseVPA(s)
+	if err != nil {
+		return "", errors.New("is no VPA: use name@handle")
+	}
+	return string(vpa), nil
+}
+
+func checkTimezone(s string) (string, error) {
+	if _, err := time.LoadLocation(s); err != nil || s == "Local" {
+		return "", errors.New("is no time zone: use an IANA name such as Asia/Kolkata")
+	}
+	return s, nil
+}
+
+func checkCurrency(s string) (string, error) {
+	if c, err := money.ParseCurrency(s); err != nil || c != money.INR {
+		return "", errors.New("is no currency of UPI: write INR, or remove the line")
+	}
+	return string(money.INR), nil
+}
+
+func oneOf(known ...string) func(string) (string, error) {
+	return func(s string) (string, error) {
+		if !slices.Contains(known, s) {
+			return "", fmt.Errorf("is not known here: use %s", strings.Join(known, ", "))
+		}
+		return s, nil
+	}
+}
+
+func checkDomain(s string) (string, error) {
+	domain := strings.ToLower(s)
+	// "plugin." goes in front of it, and 253 is the most that DNS carries.
+	if !hostname(domain) || len("plugin.")+len(domain) > 253 {
+		return "", errors.New("is no host name: write it without scheme, port and path, such as shop.example")
+	}
+	return domain, nil
+}
+
+// hostname reports whether s is a lower-case name that DNS could carry and that
+// is no address.
+func hostname(s string) bool {
+	labels := strings.Split(s, ".")
+	for _, label := range labels {
+		if !labelPattern.MatchString(label) {
+			return false
+		}
+	}
+	return !numberPattern.MatchString(labels[len(labels)-1])
+}
+
+// checkURL reads an absolute http or https URL.
+func checkURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || strings.Contains(s, " "):
+		return nil, errors.New("is no web address: write it whole, such as https://shop.example/path")
+	case u.User != nil:
+		return nil, errors.New("has a user name in it: remove what stands before the @")
+	}
+	if _, err := netip.ParseAddr(u.Hostname()); err != nil && !hostname(strings.ToLower(u.Hostname())) {
+		return nil, errors.New("has a host that is no host name: spell it in ASCII letters, such as https://shop.example/path")
+	}
+	return u, nil
+}
+
+func checkPostback(s string) (string, error) {
+	if _, err := checkURL(s); err != nil {
+		return "", err
+	}
+	return s, nil
+}
+
+// checkRedirect holds to the protocol, section 4: https, or http on loopback.
+func checkRedirect(s string) (string, error) {
+	u, err := checkURL(s)
+	if err != nil {
+		return "", err
+	}
+	if u.Scheme != "https" && !loopback(u.Hostname()) {
+		return "", errors.New("is not https: use https, plain http only for localhost")
+	}
+	return s, nil
+}
+
+// checkOrigin reads what goes into a Content-Security-Policy header.
+func checkOrigin(s string) (string, error) {
+	if _, err := checkRedirect(s); err != nil {
+		return "", err
+	}
+	u, err := url.Parse(s)
+	if err != nil {
+		return "", err
+	}
+	origin := u.Scheme + "://" + strings.ToLower(u.Host)
+	if strings.ToLower(s) != origin {
+		return "", fmt.Errorf("is more than an origin: write %s", origin)
+	}
+	return origin, nil
+}
+
+func loopback(host string) bool {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.IsLoopback()
+	}
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// prefix reads an address or a network.
+func (v value) prefix() (netip.Prefix, bool) {
+	s, ok := v.oneLine()
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
+		addr = addr.Unmap()
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	prefix, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil || prefix.Addr().Is4In6():
+		v.wrong("%s is no address or network: write 203.0.113.7 or 203.0.113.0/24", quote(s))
+	case prefix != prefix.Masked():
+		v.wrong("%s has bits beyond its network: write %s", quote(s), prefix.Masked())
+	default:
+		return prefix, true
+	}
+	return netip.Prefix{}, false
+}

@@ -1,0 +1,73 @@
+package apply
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+)
+
+// maxTries is how often a plan is made anew when others change the directory at
+// the same time.
+const maxTries = 5
+
+// Options say how a file is applied.
+type Options struct {
+	// DryRun works everything out and stores nothing.
+	DryRun bool
+	// Now dates the audit entries.
+	Now func() time.Time
+}
+
+// Run makes the stored directory match the file and returns what it changed.
+// On any error nothing was stored: [Errors] where the file is at fault,
+// [directory.ErrMoved] where others kept changing the directory.
+func Run(ctx context.Context, store directory.Store, file *File, o Options) (*Plan, error) {
+	for try := 1; ; try++ {
+		plan, err := prepare(ctx, store, file)
+		if err != nil || plan.Empty() || o.DryRun {
+			return plan, err
+		}
+		now := o.Now().UTC()
+		for i := range plan.Change.Audit {
+			plan.Change.Audit[i].At = now
+		}
+		err = store.SaveDirectory(ctx, plan.Change)
+		switch {
+		case err == nil:
+			plan.Saved = true
+			return plan, nil
+		case !errors.Is(err, directory.ErrMoved) || try == maxTries:
+			return nil, fmt.Errorf("store the directory: %w", err)
+		}
+	}
+}
+
+// prepare plans on what is stored now, and makes sure that a gateway could run
+// on the result.
+func prepare(ctx context.Context, store directory.Store, file *File) (*Plan, error) {
+	current, err := store.LoadDirectory(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("load the directory: %w", err)
+	}
+	plan, err := NewPlan(current, file, newSecret)
+	if err != nil {
+		return nil, err
+	}
+	snapshot, err := directory.NewSnapshot(after(current, plan.Change))
+	if err != nil {
+		return nil, fmt.Errorf("%s does not fit what is stored: %w", file.Name, err)
+	}
+	if _, err := deposit.CompileRules(snapshot.ActiveRules()); err != nil {
+		return nil, fmt.Errorf("%s does not fit what is stored: %w", file.Name, err)
+	}
+	return plan, nil
+}
+
+// newSecret makes a secret nobody guesses, in letters and digits that stand in
+// a URL as they are.
+func newSecret() (directory.Secret, error) { return directory.Secret(rand.Text()), nil }

@@ -1,0 +1,4 @@
+package postback
+
+// AppendString is the string encoder, for tests to attack.
+var AppendString = appendString

@@ -1,0 +1,199 @@
+// Package server wires the rooms to a running gateway: settings, start and
+// stop in order, listeners, logs and metrics.
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/v2"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/money"
+)
+
+// Config are the settings of a gateway. Each is MILAAN_ and its name in upper
+// case in the environment, its name in the file, its name with dashes as a
+// flag; docs/settings.md explains them.
+type Config struct {
+	DatabaseURL string           `koanf:"database_url" help:"Database: sqlite://FILE or postgres://USER@HOST/DATABASE."`
+	SecretKey   directory.Secret `koanf:"secret_key" help:"Key that secrets are sealed with: 32 bytes in base64. Made on first start and kept beside the database where absent."`
+
+	Listen      string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
+	AdminListen string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+
+	AllowPrivateTargets bool          `koanf:"allow_private_targets" help:"Let postbacks go to loopback and private addresses: tests and local use."`
+	PostbackFirstRetry  time.Duration `koanf:"postback_first_retry" help:"Wait before a postback's second attempt; the rest of the schedule scales with it."`
+
+	ClaimTTL         time.Duration       `koanf:"claim_ttl" help:"How long a claim waits for its credit."`
+	AssignmentTTL    time.Duration       `koanf:"assignment_ttl" help:"How long a payer keeps the wallet that was shown."`
+	CreditMaxAge     time.Duration       `koanf:"credit_max_age" help:"Review claims on credits booked longer than this before the claim; 0 for never."`
+	FailureWindow    time.Duration       `koanf:"failure_window" help:"How far back the limits on UTRs named in vain look."`
+	LabelFailures    int                 `koanf:"label_failures" help:"Review claims of a label that named so many other UTRs in vain; 0 for never."`
+	AddressFailures  int                 `koanf:"address_failures" help:"The same for the payer's address, where a door knows it."`
+	MerchantFailures int                 `koanf:"merchant_failures" help:"The same for all refused claims of a merchant."`
+	UnverifiedMax    money.Paise         `koanf:"unverified_max" help:"Review claims on credits above this many rupees that only an SMS reported; 0 for never."`
+	WalletNotShown   deposit.ShownPolicy `koanf:"wallet_not_shown" help:"Review credits on wallets the label was not shown: other (only if it was shown another), strict or off."`
+
+	RatesURL   string        `koanf:"rates_url" help:"Exchange rates: URL or file in the ECB's or open exchange rates' form; the bundled ones where empty."`
+	RatesEvery time.Duration `koanf:"rates_every" help:"How often exchange rates are read."`
+
+	LogLevel  slog.Level    `koanf:"log_level" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat string        `koanf:"log_format" help:"text or json."`
+	StopAfter time.Duration `koanf:"stop_after" help:"How long a stop waits for requests in flight."`
+}
+
+// Setting describes one setting, for the command line and the documentation.
+type Setting struct {
+	Name    string // as in the settings file
+	Help    string
+	Default string
+}
+
+// Settings lists all settings in the order of Config.
+func Settings() []Setting {
+	defaults := reflect.ValueOf(DefaultConfig())
+	settings := make([]Setting, defaults.NumField())
+	for i := range settings {
+		field := defaults.Type().Field(i)
+		settings[i] = Setting{
+			Name:    field.Tag.Get("koanf"),
+			Help:    field.Tag.Get("help"),
+			Default: fmt.Sprint(defaults.Field(i).Interface()),
+		}
+	}
+	return settings
+}
+
+// DefaultConfig are the settings of a gateway that is told nothing.
+func DefaultConfig() Config {
+	p := deposit.DefaultPolicy()
+	return Config{
+		DatabaseURL:        "sqlite://milaan.db",
+		Listen:             "127.0.0.1:8080",
+		AdminListen:        "127.0.0.1:9090",
+		PostbackFirstRetry: 5 * time.Second,
+		ClaimTTL:           p.ClaimTTL,
+		AssignmentTTL:      p.AssignmentTTL,
+		CreditMaxAge:       p.CreditMaxAge,
+		FailureWindow:      p.FailureWindow,
+		LabelFailures:      p.LabelFailures,
+		AddressFailures:    p.AddressFailures,
+		MerchantFailures:   p.MerchantFailures,
+		UnverifiedMax:      p.UnverifiedMax,
+		WalletNotShown:     p.Shown,
+		RatesEvery:         6 * time.Hour,
+		LogLevel:           slog.LevelInfo,
+		LogFormat:          "text",
+		StopAfter:          20 * time.Second,
+	}
+}
+
+// envPrefix starts every setting's name in the environment.
+const envPrefix = "MILAAN_"
+
+// LoadConfig reads the settings: a flag wins over the environment, which wins
+// over the TOML file, which wins over the defaults. Path may be empty; flags
+// are by setting name.
+func LoadConfig(path string, flags map[string]string) (Config, error) {
+	known := make(map[string]bool)
+	for _, setting := range Settings() {
+		known[setting.Name] = true
+	}
+	k := koanf.New(".")
+	if path != "" {
+		if err := k.Load(file.Provider(path), toml.Parser()); err != nil {
+			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
+		}
+		for _, name := range k.Keys() {
+			if !known[name] {
+				return Config{}, fmt.Errorf("settings file %s: there is no setting %q: see docs/settings.md", path, name)
+			}
+		}
+	}
+	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
+		name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
+		if !known[name] {
+			return "", nil // tools and tests have variables of their own
+		}
+		return name, value
+	}})
+	if err := k.Load(fromEnv, nil); err != nil {
+		return Config{}, fmt.Errorf("read the environment: %w", err)
+	}
+	given := make(map[string]any, len(flags))
+	for name, value := range flags {
+		given[name] = value
+	}
+	if err := k.Load(confmap.Provider(given, "."), nil); err != nil {
+		return Config{}, fmt.Errorf("read the flags: %w", err)
+	}
+	c := DefaultConfig()
+	if err := k.Unmarshal("", &c); err != nil {
+		return Config{}, fmt.Errorf("settings: %w", err)
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	var errs []error
+	if err := c.policy().Validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.PostbackFirstRetry <= 0 {
+		errs = append(errs, errors.New("postback_first_retry must be above zero, such as 5s"))
+	}
+	if c.RatesEvery < time.Minute {
+		errs = append(errs, errors.New("rates_every must be a minute or more"))
+	}
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		errs = append(errs, fmt.Errorf("log_format must be text or json, not %q", c.LogFormat))
+	}
+	if _, err := store.ParseLocation(c.DatabaseURL); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) policy() deposit.Policy {
+	return deposit.Policy{
+		ClaimTTL:         c.ClaimTTL,
+		AssignmentTTL:    c.AssignmentTTL,
+		CreditMaxAge:     c.CreditMaxAge,
+		FailureWindow:    c.FailureWindow,
+		LabelFailures:    c.LabelFailures,
+		AddressFailures:  c.AddressFailures,
+		MerchantFailures: c.MerchantFailures,
+		UnverifiedMax:    c.UnverifiedMax,
+		Shown:            c.WalletNotShown,
+	}
+}
+
+// Logger makes the log the settings ask for, on standard error.
+func (c Config) Logger() *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// key is the secret key: as set, or kept in a file that the first start makes.
+func (c Config) key(l store.Location) (seal.Key, error) {
+	if c.SecretKey != "" {
+		return seal.ParseKey(c.SecretKey.Reveal())
+	}
+	return seal.LoadKey(l.KeyFile())
+}

@@ -1,0 +1,265 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/milaan/milaan/internal/api"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/store"
+)
+
+// OpenStore opens the database the settings name.
+func OpenStore(ctx context.Context, c Config) (store.Store, error) {
+	location, err := store.ParseLocation(c.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.key(location)
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, location, key)
+}
+
+// OpenDesk makes a desk for a command that settles something itself, beside a
+// gateway or without one. The caller runs it and closes the store.
+func OpenDesk(ctx context.Context, c Config, log *slog.Logger) (*deposit.Desk, store.Store, error) {
+	db, err := OpenStore(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := directory.OpenCache(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	rates, err := fx.OpenKeeper(ctx, db, nil, "", time.Now)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	// No outbox: a running gateway, or the next one, delivers.
+	return deposit.NewDesk(deposit.Config{
+		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID,
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: log,
+	}), db, nil
+}
+
+// Gateway is a gateway of one process: its store, desk, worker and doors.
+type Gateway struct {
+	config    Config
+	log       *slog.Logger
+	store     store.Store
+	embedded  bool
+	directory *directory.Cache
+	rates     *fx.Keeper
+	desk      *deposit.Desk
+	worker    *postback.Worker
+	registry  *prometheus.Registry
+	door      http.Handler
+	name      string // tells this process from others, for duties
+	ready     atomic.Bool
+	public    net.Listener
+	admin     net.Listener
+}
+
+// committers is how many batches PostgreSQL gets at once: while one waits for
+// its commit, the next is decided.
+const committers = 2
+
+// Open opens the database and the listeners, so that what is wrong with either
+// shows before anything runs.
+func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
+	location, err := store.ParseLocation(c.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{config: c, log: log, embedded: location.Embedded(), registry: prometheus.NewRegistry(), name: rand.Text()}
+	if g.store, err = OpenStore(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := g.assemble(ctx); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	var listen net.ListenConfig
+	if g.public, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen: %w: is another gateway running? set MILAAN_LISTEN to another address", err), g.Close())
+	}
+	if g.admin, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for the operator: %w: set MILAAN_ADMIN_LISTEN to another address", err), g.Close())
+	}
+	return g, nil
+}
+
+func (g *Gateway) assemble(ctx context.Context) error {
+	g.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if g.directory, err = directory.OpenCache(ctx, g.store); err != nil {
+		return err
+	}
+	client := &http.Client{Timeout: 30 * time.Second}
+	if g.rates, err = fx.OpenKeeper(ctx, g.store, client, g.config.RatesURL, time.Now); err != nil {
+		return err
+	}
+	if err := g.registerRates(); err != nil {
+		return err
+	}
+	if g.embedded {
+		// What the last process took with it into its end is due again.
+		if err := g.store.ReleaseLeases(ctx, time.Now()); err != nil {
+			return err
+		}
+	}
+	g.worker = postback.NewWorker(postback.Config{
+		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
+		Transport: postback.NewTransport(g.config.AllowPrivateTargets),
+		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
+		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
+	})
+	desk := deposit.Config{
+		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
+		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log, Committers: 1,
+	}
+	if !g.embedded {
+		desk.Committers = committers
+	}
+	g.desk = deposit.NewDesk(desk)
+	door := api.New(api.Config{
+		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
+		Metrics: api.NewMetrics(g.registry), Log: g.log,
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/feeds/", door.Feeds())
+	mux.Handle("/", door.Merchants())
+	g.door = mux
+	return nil
+}
+
+// registerRates shows how old the exchange rates are.
+func (g *Gateway) registerRates() error {
+	return g.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "milaan_rates_age_seconds", Help: "Age of the exchange rates in force.",
+	}, func() float64 { return time.Since(g.rates.Current().AsOf).Seconds() }))
+}
+
+// Addr is where the doors listen.
+func (g *Gateway) Addr() net.Addr { return g.public.Addr() }
+
+// AdminAddr is where metrics and health are served.
+func (g *Gateway) AdminAddr() net.Addr { return g.admin.Addr() }
+
+// Store is the gateway's database.
+func (g *Gateway) Store() store.Store { return g.store }
+
+// Close releases what Open took, of a gateway that does not run.
+func (g *Gateway) Close() error {
+	var errs []error
+	for _, l := range []net.Listener{g.public, g.admin} {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(append(errs, g.store.Close())...)
+}
+
+// Run serves until ctx ends, then stops in order: no new requests, those in
+// flight answered, the desk emptied, attempts to deliver finished, the
+// database closed.
+func (g *Gateway) Run(ctx context.Context) error {
+	// Each stage has a life of its own, ended when nothing needs it any more.
+	doors, closeDoors := context.WithCancel(ctx)
+	defer closeDoors()
+	deskLife, closeDesk := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeDesk()
+	workerLife, closeWorker := context.WithCancel(context.WithoutCancel(ctx))
+	defer closeWorker()
+
+	var backstage, stage errgroup.Group
+	backstage.Go(func() error { return g.worker.Run(workerLife) })
+	backstage.Go(func() error {
+		defer closeWorker()
+		return g.desk.Run(deskLife)
+	})
+	backstage.Go(func() error { g.directory.Follow(deskLife, time.Second, g.log); return nil })
+	backstage.Go(func() error { g.rates.Follow(deskLife, g.config.RatesEvery, g.log); return nil })
+	backstage.Go(func() error { g.sweep(deskLife); return nil })
+
+	public := g.httpServer(g.door)
+	admin := g.httpServer(g.adminHandler())
+	stage.Go(func() error { defer closeDoors(); return serve(public, g.public) })
+	stage.Go(func() error { defer closeDoors(); return serve(admin, g.admin) })
+	g.ready.Store(true)
+	g.log.InfoContext(ctx, "milaan is ready", "listen", g.Addr().String(), "admin", g.AdminAddr().String())
+
+	<-doors.Done()
+	g.ready.Store(false)
+	g.log.InfoContext(ctx, "milaan is stopping")
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
+	defer cancel()
+	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	closeDesk()
+	return errors.Join(err, backstage.Wait(), g.store.Close())
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Limits of a connection: slow and silent clients are cut off.
+const (
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 20 * time.Second
+	answerTimeout = 60 * time.Second
+	idleTimeout   = 120 * time.Second
+	headerBytes   = 16 << 10
+)
+
+func (g *Gateway) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytes,
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
+	}
+}
+
+// sweep ends claims whose time is up; one gateway does it for all.
+func (g *Gateway) sweep(ctx context.Context) {
+	const every = 5 * time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		held, err := g.store.Hold(ctx, "expire claims", g.name, time.Now(), 6*every)
+		if held {
+			_, err = g.desk.ExpireDue(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "claims not swept; tried again shortly", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

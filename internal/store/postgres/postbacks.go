@@ -1,0 +1,27 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/store/records"
+)
+
+// Record writes what became of leased events, see postback.Store: in one trip.
+func (db *DB) Record(ctx context.Context, results []postback.Result) error {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("acquire a connection: %w", err)
+	}
+	defer conn.Release()
+	var f flight
+	for i := range results {
+		f.exec(records.RecordStatement, records.RecordValues(&results[i])...)
+	}
+	// Statements that cross the wire together are one transaction.
+	if err := f.send(ctx, conn); err != nil {
+		return fmt.Errorf("record events: %w", err)
+	}
+	return nil
+}

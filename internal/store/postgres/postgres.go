@@ -1,0 +1,182 @@
+// Package postgres is the engine for more than one machine: any number of
+// gateways share one database.
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store/records"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DB is an open database.
+type DB struct {
+	records.Records
+
+	pool  *pgxpool.Pool // for what is sent in groups
+	plain *sql.DB       // for everything else
+}
+
+// The plans of a group commit look single rows up by index, whatever the
+// statistics say: they were made when tables were empty, or are stale after a
+// bulk load, and a plan that scans would stay in the cache (seen to cost a
+// factor of five). So plans are made once, and made to use the indexes.
+var settleSettings = map[string]string{
+	"plan_cache_mode":   "force_generic_plan",
+	"enable_seqscan":    "off",
+	"enable_hashjoin":   "off",
+	"enable_mergejoin":  "off",
+	"enable_material":   "off",
+	"jit":               "off",
+	"application_name":  "milaan",
+	"statement_timeout": "30000",
+	// An acknowledged payment survives the server's crash (invariant 7).
+	"synchronous_commit": "on",
+}
+
+// Open connects to the database and brings its schema up to date.
+func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("read MILAAN_DATABASE_URL: %w", err)
+	}
+	db := &DB{}
+	plainConfig := config.ConnConfig.Copy()
+	plainConfig.RuntimeParams["application_name"] = "milaan"
+	plainConfig.RuntimeParams["synchronous_commit"] = "on"
+	db.plain = stdlib.OpenDB(*plainConfig)
+	db.plain.SetMaxOpenConns(max(8, 2*runtime.GOMAXPROCS(0)))
+	db.plain.SetMaxIdleConns(4)
+	db.plain.SetConnMaxIdleTime(5 * time.Minute)
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.plain.Close())
+	}
+	for name, value := range settleSettings {
+		config.ConnConfig.RuntimeParams[name] = value
+	}
+	config.MaxConns = 8
+	if db.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), db.plain.Close())
+	}
+	db.Records = records.Records{
+		Read: db.plain, Write: db.transact, Key: key, SkipLocked: "FOR UPDATE SKIP LOCKED",
+		Snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+	}
+	if err := db.CheckKey(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	// Gateways that start together take turns. The lock spares them a failed
+	// start; the version table alone keeps the schema right.
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("lock migrations: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db.plain, files, goose.WithSessionLocker(locker))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	pending, err := provider.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if !pending {
+		return nil
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// Close closes all connections when the work on them is done.
+func (db *DB) Close() error {
+	if db.pool != nil {
+		db.pool.Close()
+	}
+	return db.plain.Close()
+}
+
+// transact runs a function in one durable transaction.
+func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err error) {
+	tx, err := db.plain.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if rollback := tx.Rollback(); rollback != nil && !errors.Is(rollback, sql.ErrTxDone) {
+			err = errors.Join(err, rollback)
+		}
+	}()
+	if err := run(tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// SQLSTATEs that mean: another gateway was there first, run the batch again.
+var conflicts = map[string]bool{
+	"23505": true, // unique_violation
+	"40001": true, // serialization_failure
+	"40P01": true, // deadlock_detected
+}
+
+// conflict turns what another gateway caused into deposit.ErrConflict.
+func conflict(err error) error {
+	var pgErr *pgconn.PgError
+	if errors.As(err, &pgErr) && conflicts[pgErr.Code] {
+		return fmt.Errorf("%w (%w)", deposit.ErrConflict, err)
+	}
+	return err
+}
+
+// flight is a pipeline of statements that cross the wire together, each with
+// what is done with its result.
+type flight struct {
+	batch pgx.Batch
+}
+
+func (f *flight) exec(query string, args ...any) { f.batch.Queue(query, args...) }
+
+func (f *flight) each(scan func(records.Row) error, query string, args ...any) {
+	f.batch.Queue(query, args...).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			if err := scan(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func (f *flight) send(ctx context.Context, conn *pgxpool.Conn) error {
+	return conn.SendBatch(ctx, &f.batch).Close()
+}

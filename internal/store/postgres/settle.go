@@ -1,0 +1,408 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"slices"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// stripes is how many rows utr_stripes has.
+const stripes = 16384
+
+// Settle runs one group commit, see deposit.Store: in three trips to the
+// server. The first begins, locks the stripes of the UTRs, in order, and loads
+// the facts; the second writes; the third chains the audit log and commits.
+// What every gateway fights for, the balances and the head of the audit log,
+// is locked last and in one order.
+func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) (err error) {
+	conn, err := db.pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("acquire a connection: %w", err)
+	}
+	defer conn.Release()
+	done := false
+	defer func() {
+		if !done && !conn.Conn().IsClosed() {
+			if _, rollback := conn.Exec(ctx, "ROLLBACK"); rollback != nil {
+				err = errors.Join(err, rollback)
+			}
+		}
+	}()
+	facts, err := load(ctx, keys, func(f *flight) error { return f.send(ctx, conn) })
+	if err != nil {
+		return conflict(fmt.Errorf("load facts: %w", err))
+	}
+	changes, err := decide(facts)
+	if err != nil || changes.Empty() {
+		return err
+	}
+	var head chainHead
+	var write flight
+	if err := save(&write, changes); err != nil {
+		return err
+	}
+	head.lock(&write)
+	post(&write, changes.Postings)
+	if err := write.send(ctx, conn); err != nil {
+		return conflict(fmt.Errorf("save changes: %w", err))
+	}
+	var finish flight
+	head.chain(&finish, changes.Audit)
+	finish.exec("COMMIT")
+	if err := finish.send(ctx, conn); err != nil {
+		return conflict(fmt.Errorf("commit: %w", err))
+	}
+	done = true
+	return nil
+}
+
+func stripesOf(utrs map[upi.UTR]struct{}) []int64 {
+	ids := make([]int64, 0, len(utrs))
+	for utr := range utrs {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(utr)) // a hash never fails
+		ids = append(ids, int64(h.Sum32()%stripes))
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// columns collects keys of several parts as the parallel arrays that unnest
+// takes.
+func columns[K comparable](keys map[K]struct{}, parts ...func(K) string) []any {
+	arrays := make([][]string, len(parts))
+	for key := range keys {
+		for i, part := range parts {
+			arrays[i] = append(arrays[i], part(key))
+		}
+	}
+	args := make([]any, len(parts))
+	for i := range arrays {
+		args[i] = arrays[i]
+	}
+	return args
+}
+
+func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*deposit.Facts, error) {
+	facts := deposit.NewFacts()
+	utrs := make([]string, 0, len(keys.UTRs))
+	for utr := range keys.UTRs {
+		utrs = append(utrs, string(utr))
+	}
+	var f flight
+	f.exec("BEGIN")
+	if len(utrs) > 0 {
+		f.exec(`SELECT id FROM utr_stripes WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE`, stripesOf(keys.UTRs))
+	}
+	f.each(func(row records.Row) error { return row.Scan(&facts.DirectoryVersion) }, `SELECT directory FROM installation`)
+	addClaim := func(row records.Row) error {
+		c, err := records.ScanClaim(row)
+		if err == nil {
+			facts.AddClaim(c)
+		}
+		return err
+	}
+	if len(keys.Customs) > 0 {
+		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_id)
+			JOIN claims ON merchant = of_merchant AND custom_id = of_id`,
+			columns(keys.Customs,
+				func(k deposit.CustomKey) string { return k.Merchant },
+				func(k deposit.CustomKey) string { return k.CustomID })...)
+	}
+	if len(keys.Claims) > 0 {
+		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM claims WHERE id = ANY($1::bigint[])`,
+			slices.Collect(maps.Keys(keys.Claims)))
+	}
+	if len(utrs) > 0 {
+		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM claims
+			WHERE utr = ANY($1::text[]) AND state IN ('waiting', 'pending') ORDER BY id`, utrs)
+		f.each(func(row records.Row) error {
+			c, err := records.ScanCredit(row)
+			if err == nil {
+				facts.Credits[c.UTR] = append(facts.Credits[c.UTR], c)
+			}
+			return err
+		}, `SELECT `+records.CreditColumns+` FROM credits WHERE utr = ANY($1::text[]) ORDER BY id`, utrs)
+	}
+	loadPast(&f, keys, facts)
+	if len(keys.WalletDays) > 0 {
+		loadUse(&f, keys, facts)
+	}
+	if err := send(&f); err != nil {
+		return nil, err
+	}
+	// An engine that does not keep the order of ids across an array look-up
+	// must not change which claim comes first.
+	for _, open := range facts.OpenByUTR {
+		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return facts, ctx.Err()
+}
+
+// loadPast loads what is known of those who claim.
+func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
+	shownSince, failedSince := records.Micros(keys.ShownSince), records.Micros(keys.FailedSince)
+	if len(keys.Labels) > 0 {
+		args := columns(keys.Labels,
+			func(k deposit.LabelKey) string { return k.Merchant },
+			func(k deposit.LabelKey) string { return k.Method },
+			func(k deposit.LabelKey) string { return k.Label })
+		f.each(func(row records.Row) error {
+			var a deposit.Assignment
+			var shownAt, expiresAt int64
+			err := row.Scan(&a.Merchant, &a.Method, &a.Label, &a.Wallet, &shownAt, &expiresAt)
+			a.ShownAt, a.ExpiresAt = records.Time(shownAt), records.Time(expiresAt)
+			key := deposit.LabelKey{Merchant: a.Merchant, Method: a.Method, Label: a.Label}
+			facts.Assignments[key] = append(facts.Assignments[key], a)
+			return err
+		}, `SELECT merchant, method, label, wallet, shown_at, expires_at FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
+			JOIN assignments ON merchant = of_merchant AND method = of_method AND label = of_label
+			WHERE shown_at > $4 ORDER BY expires_at`, append(args, shownSince)...)
+		f.each(func(row records.Row) error {
+			var key deposit.LabelKey
+			var utr string
+			err := row.Scan(&key.Merchant, &key.Method, &key.Label, &utr)
+			if facts.LabelFailures[key] == nil {
+				facts.LabelFailures[key] = make(map[upi.UTR]struct{})
+			}
+			facts.LabelFailures[key][upi.UTR(utr)] = struct{}{}
+			return err
+		}, `SELECT of_merchant, of_method, of_label, v.utr FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
+			CROSS JOIN LATERAL (SELECT utr FROM claims WHERE merchant = of_merchant AND label = of_label AND created_at > $4
+				AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT $5) AS v`, append(args, failedSince, keys.MostFailures+1)...)
+	}
+	if len(keys.Addresses) > 0 {
+		addrs := make(map[string]deposit.AddressKey, len(keys.Addresses))
+		for key := range keys.Addresses {
+			addrs[key.Merchant+" "+records.Addr(key.Addr)] = key
+		}
+		args := columns(keys.Addresses,
+			func(k deposit.AddressKey) string { return k.Merchant },
+			func(k deposit.AddressKey) string { return records.Addr(k.Addr) })
+		f.each(func(row records.Row) error {
+			var merchant, addr, utr string
+			err := row.Scan(&merchant, &addr, &utr)
+			key := addrs[merchant+" "+addr]
+			if facts.AddressFailures[key] == nil {
+				facts.AddressFailures[key] = make(map[upi.UTR]struct{})
+			}
+			facts.AddressFailures[key][upi.UTR(utr)] = struct{}{}
+			return err
+		}, `SELECT of_merchant, of_addr, v.utr FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_addr)
+			CROSS JOIN LATERAL (SELECT utr FROM claims WHERE merchant = of_merchant AND addr = of_addr AND created_at > $3
+				AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT $4) AS v`, append(args, failedSince, keys.MostFailures+1)...)
+	}
+	if len(keys.Merchants) > 0 {
+		f.each(func(row records.Row) error {
+			var merchant string
+			var n int
+			err := row.Scan(&merchant, &n)
+			facts.MerchantFailures[merchant] = n
+			return err
+		}, `SELECT of_merchant, v.n FROM unnest($1::text[]) AS k (of_merchant)
+			CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT 1 FROM claims WHERE merchant = of_merchant
+				AND created_at > $2 AND state = 'refused' LIMIT $3) AS few) AS v`,
+			slices.Collect(maps.Keys(keys.Merchants)), failedSince, keys.MostFailures)
+	}
+}
+
+func loadUse(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
+	var wallets []string
+	var days []int64
+	for key := range keys.WalletDays {
+		wallets = append(wallets, key.Wallet)
+		days = append(days, int64(key.Day))
+	}
+	f.each(func(row records.Row) error {
+		var wallet string
+		var day, received int64
+		err := row.Scan(&wallet, &day, &received)
+		facts.WalletUse[deposit.WalletDay{Wallet: wallet, Day: deposit.Day(day)}] = money.Paise(received)
+		return err
+	}, `SELECT wallet, day, received FROM unnest($1::text[], $2::bigint[]) AS k (of_wallet, of_day)
+		JOIN wallet_days ON wallet = of_wallet AND day = of_day`, wallets, days)
+}
+
+// table collects rows as the parallel arrays that unnest takes: one statement
+// writes them all.
+type table struct {
+	texts map[int][]string
+	ints  map[int][]int64
+	width int
+}
+
+func (t *table) add(values ...any) {
+	if t.texts == nil {
+		t.texts, t.ints, t.width = make(map[int][]string), make(map[int][]int64), len(values)
+	}
+	for i, value := range values {
+		switch v := value.(type) {
+		case string:
+			t.texts[i] = append(t.texts[i], v)
+		case int64:
+			t.ints[i] = append(t.ints[i], v)
+		default:
+			panic(fmt.Sprintf("column %d of a batch is a %T", i, value))
+		}
+	}
+}
+
+func (t *table) write(f *flight, query string) {
+	if t.width == 0 {
+		return
+	}
+	args := make([]any, t.width)
+	for i := range args {
+		if texts, ok := t.texts[i]; ok {
+			args[i] = texts
+		} else {
+			args[i] = t.ints[i]
+		}
+	}
+	f.exec(query, args...)
+}
+
+func save(f *flight, c *deposit.Changes) error {
+	var claims, changed, deposits, postbacks table
+	for _, claim := range c.NewClaims {
+		history, err := records.History(claim.History)
+		if err != nil {
+			return err
+		}
+		claims.add(claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label, string(claim.UTR),
+			int64(claim.Amount), string(claim.Currency), records.Addr(claim.Addr), claim.Via, string(claim.State),
+			claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
+			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt))
+	}
+	claims.write(f, `INSERT INTO claims (`+records.ClaimColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
+		$4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
+		$13::bigint[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])`)
+	for _, claim := range c.Claims {
+		changed.add(claim.ID, string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), records.Micros(claim.SettledAt))
+	}
+	changed.write(f, `UPDATE claims SET state = n.state, reasons = n.reasons, credit_id = n.credit_id, deposited = n.deposited, settled_at = n.settled_at
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
+			AS n (id, state, reasons, credit_id, deposited, settled_at) WHERE claims.id = n.id`)
+	saveCredits(f, c)
+	for _, d := range c.Deposits {
+		deposits.add(d.ID, d.Merchant, d.Wallet, d.CreditID, int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At))
+	}
+	deposits.write(f, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) SELECT * FROM
+		unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])`)
+	for i := range c.Events {
+		e := &c.Events[i]
+		postbacks.add(e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt))
+	}
+	postbacks.write(f, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
+		SELECT id, merchant, 'due', 0, due_at, '', 0, '', created_at, 0
+		FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS n (id, merchant, due_at, created_at)`)
+	saveAssignments(f, c)
+	return nil
+}
+
+func saveCredits(f *flight, c *deposit.Changes) {
+	var credits, changed table
+	for _, credit := range c.NewCredits {
+		credits.add(credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount), string(credit.Currency),
+			credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, records.Micros(credit.At),
+			records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust), string(credit.State), credit.ClaimID,
+			records.Flag(credit.Contested))
+	}
+	credits.write(f, `INSERT INTO credits (`+records.CreditColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
+		$4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[],
+		$13::bigint[], $14::text[], $15::bigint[], $16::bigint[])`)
+	for _, credit := range c.Credits {
+		changed.add(credit.ID, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, int64(credit.Trust),
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested))
+	}
+	changed.write(f, `UPDATE credits SET payer_vpa = n.payer_vpa, payer_name = n.payer_name, note = n.note, reference = n.reference,
+		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
+			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested) WHERE credits.id = n.id`)
+}
+
+// saveAssignments writes rows that several gateways may hold in their batches
+// at once, in one order.
+func saveAssignments(f *flight, c *deposit.Changes) {
+	slices.SortFunc(c.Assignments, func(a, b deposit.Assignment) int {
+		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.Method, b.Method),
+			cmp.Compare(a.Label, b.Label), cmp.Compare(a.Wallet, b.Wallet))
+	})
+	var assignments, use table
+	for _, a := range c.Assignments {
+		assignments.add(a.Merchant, a.Method, a.Label, a.Wallet, records.Micros(a.ShownAt), records.Micros(a.ExpiresAt))
+	}
+	assignments.write(f, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at)
+		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
+		ON CONFLICT (merchant, method, label, wallet) DO UPDATE SET shown_at = excluded.shown_at, expires_at = excluded.expires_at`)
+	days := slices.SortedFunc(maps.Keys(c.WalletUse), func(a, b deposit.WalletDay) int {
+		return cmp.Or(cmp.Compare(a.Wallet, b.Wallet), cmp.Compare(a.Day, b.Day))
+	})
+	for _, day := range days {
+		use.add(day.Wallet, int64(day.Day), int64(c.WalletUse[day]))
+	}
+	use.write(f, `INSERT INTO wallet_days (wallet, day, received) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+		ON CONFLICT (wallet, day) DO UPDATE SET received = wallet_days.received + excluded.received`)
+}
+
+// post writes postings and what they do to the balances, locked in account
+// order: two gateways that lock them as they come would deadlock.
+func post(f *flight, postings []ledger.Posting) {
+	var rows, balances table
+	for i := range postings {
+		p := &postings[i]
+		rows.add(p.TransactionID, int64(p.Line), string(p.Kind), p.Debit, p.Credit, int64(p.Amount), string(p.Currency), records.Micros(p.At))
+	}
+	rows.write(f, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) SELECT * FROM
+		unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[])`)
+	sums := ledger.Balances(postings)
+	accounts := slices.Sorted(maps.Keys(sums))
+	if len(accounts) == 0 {
+		return
+	}
+	for _, account := range accounts {
+		balances.add(account, int64(sums[account]))
+	}
+	f.exec(`SELECT id FROM accounts WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE`, accounts)
+	balances.write(f, `UPDATE accounts SET balance = balance + n.amount FROM unnest($1::bigint[], $2::bigint[]) AS n (id, amount) WHERE accounts.id = n.id`)
+}
+
+// chainHead is the head of the audit log, which all gateways chain on.
+type chainHead struct {
+	seq  int64
+	hash []byte
+}
+
+func (h *chainHead) lock(f *flight) {
+	f.each(func(row records.Row) error { return row.Scan(&h.seq, &h.hash) }, `SELECT seq, hash FROM audit_head FOR UPDATE`)
+}
+
+func (h *chainHead) chain(f *flight, entries []audit.Entry) {
+	if len(entries) == 0 {
+		return
+	}
+	seq, head := audit.Chain(h.seq, [sha256.Size]byte(h.hash), entries)
+	var rows table
+	hashes := make([][]byte, len(entries))
+	for i := range entries {
+		e := &entries[i]
+		rows.add(e.Seq, records.Micros(e.At), e.Actor, e.Action, e.Subject, e.Why)
+		hashes[i] = e.Hash[:]
+	}
+	f.exec(`INSERT INTO audit (seq, at, actor, action, subject, why, hash) SELECT * FROM
+		unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[])`,
+		rows.ints[0], rows.ints[1], rows.texts[2], rows.texts[3], rows.ints[4], rows.texts[5], hashes)
+	f.exec(`UPDATE audit_head SET seq = $1, hash = $2`, seq, head[:])
+}

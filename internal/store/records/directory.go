@@ -1,0 +1,238 @@
+package records
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/milaan/milaan/internal/directory"
+)
+
+// Kinds of directory object, as stored.
+const (
+	kindMerchant = "merchant"
+	kindMethod   = "method"
+	kindWallet   = "wallet"
+	kindFeed     = "feed"
+	kindRule     = "rule"
+	kindPayout   = "payout"
+)
+
+// merchantKeys is the stored form of a merchant's secrets; the Secret type
+// itself never shows its text to an encoder.
+type merchantKeys struct {
+	PluginAPI     []string `json:"plugin_api"`
+	WithdrawalKey string   `json:"withdrawal_key"`
+	AccessKey     string   `json:"access_key"`
+	PrivateKey    string   `json:"private_key"`
+	Webhook       string   `json:"webhook"`
+}
+
+// DirectoryVersion reads the stored directory's version.
+func (r *Records) DirectoryVersion(ctx context.Context) (version int64, err error) {
+	err = r.Read.QueryRowContext(ctx, `SELECT directory FROM installation`).Scan(&version)
+	return version, err
+}
+
+// LoadDirectory reads the whole directory at one version.
+func (r *Records) LoadDirectory(ctx context.Context) (directory.Contents, error) {
+	for {
+		contents, err := r.readDirectory(ctx)
+		if err != nil {
+			return contents, err
+		}
+		// The reads above are several statements: a change between them shows
+		// in the version, and then they are made again.
+		version, err := r.DirectoryVersion(ctx)
+		if err != nil || version == contents.Version {
+			return contents, err
+		}
+	}
+}
+
+func (r *Records) readDirectory(ctx context.Context) (contents directory.Contents, err error) {
+	if contents.Version, err = r.DirectoryVersion(ctx); err != nil {
+		return contents, err
+	}
+	err = each(ctx, r.Read, func(row Row) error {
+		var kind, id, doc string
+		var sealed []byte
+		if err := row.Scan(&kind, &id, &doc, &sealed); err != nil {
+			return err
+		}
+		if err := r.openObject(&contents, kind, id, doc, sealed); err != nil {
+			return fmt.Errorf("%s %s: %w", kind, id, err)
+		}
+		return nil
+	}, `SELECT kind, id, doc, sealed FROM directory ORDER BY kind, id`)
+	if err != nil {
+		return contents, err
+	}
+	contents.Accounts = make(map[string]int64)
+	err = each(ctx, r.Read, func(row Row) error {
+		var code string
+		var id int64
+		err := row.Scan(&code, &id)
+		contents.Accounts[code] = id
+		return err
+	}, `SELECT code, id FROM accounts`)
+	return contents, err
+}
+
+func (r *Records) openObject(contents *directory.Contents, kind, id, doc string, sealed []byte) error {
+	place := kind + ":" + id
+	switch kind {
+	case kindMerchant:
+		m, err := decode[directory.Merchant](doc)
+		if err != nil {
+			return err
+		}
+		if m.Secrets, err = r.openMerchantKeys(sealed, place); err != nil {
+			return err
+		}
+		contents.Merchants = append(contents.Merchants, m)
+		return nil
+	case kindFeed:
+		f, err := decode[directory.Feed](doc)
+		if err != nil {
+			return err
+		}
+		token, err := r.Key.Open(sealed, place)
+		if err != nil {
+			return err
+		}
+		f.Token = directory.Secret(token)
+		contents.Feeds = append(contents.Feeds, f)
+		return nil
+	case kindMethod:
+		return collect(&contents.Methods, doc)
+	case kindWallet:
+		return collect(&contents.Wallets, doc)
+	case kindRule:
+		return collect(&contents.Rules, doc)
+	case kindPayout:
+		return collect(&contents.Payouts, doc)
+	default:
+		return errors.New("this version of milaan does not know the kind: was the database made by a newer one?")
+	}
+}
+
+func decode[T any](doc string) (*T, error) {
+	v := new(T)
+	return v, json.Unmarshal([]byte(doc), v)
+}
+
+func collect[T any](list *[]*T, doc string) error {
+	v, err := decode[T](doc)
+	*list = append(*list, v)
+	return err
+}
+
+func (r *Records) openMerchantKeys(sealed []byte, place string) (directory.MerchantSecrets, error) {
+	var s directory.MerchantSecrets
+	plain, err := r.Key.Open(sealed, place)
+	if err != nil {
+		return s, err
+	}
+	var keys merchantKeys
+	if err := json.Unmarshal(plain, &keys); err != nil {
+		return s, err
+	}
+	for _, k := range keys.PluginAPI {
+		s.PluginAPI = append(s.PluginAPI, directory.Secret(k))
+	}
+	s.WithdrawalKey, s.AccessKey = directory.Secret(keys.WithdrawalKey), directory.Secret(keys.AccessKey)
+	s.PrivateKey, s.Webhook = directory.Secret(keys.PrivateKey), directory.Secret(keys.Webhook)
+	return s, nil
+}
+
+func (r *Records) sealMerchantKeys(s directory.MerchantSecrets, place string) ([]byte, error) {
+	keys := merchantKeys{
+		WithdrawalKey: s.WithdrawalKey.Reveal(), AccessKey: s.AccessKey.Reveal(),
+		PrivateKey: s.PrivateKey.Reveal(), Webhook: s.Webhook.Reveal(),
+	}
+	for _, k := range s.PluginAPI {
+		keys.PluginAPI = append(keys.PluginAPI, k.Reveal())
+	}
+	plain, err := json.Marshal(keys)
+	if err != nil {
+		return nil, err
+	}
+	return r.Key.Seal(plain, place), nil
+}
+
+// SaveDirectory writes a change in one commit and moves the version on, or
+// returns directory.ErrMoved.
+func (r *Records) SaveDirectory(ctx context.Context, change directory.Change) error {
+	return r.Write(ctx, func(tx Tx) error {
+		result, err := tx.ExecContext(ctx, `UPDATE installation SET directory = directory + 1 WHERE directory = $1`, change.From)
+		if err != nil {
+			return fmt.Errorf("move the directory's version: %w", err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n != 1 {
+			return errors.Join(directory.ErrMoved, err)
+		}
+		if err := r.saveObjects(ctx, tx, change); err != nil {
+			return err
+		}
+		for _, a := range change.Accounts {
+			id, err := reserveIDs(ctx, tx, 1)
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO accounts (id, code, kind, currency, balance) VALUES ($1, $2, $3, $4, 0)
+				ON CONFLICT (code) DO NOTHING`, id, a.Code, string(a.Kind), string(a.Currency)); err != nil {
+				return fmt.Errorf("open account %s: %w", a.Code, err)
+			}
+		}
+		return appendAudit(ctx, tx, change.Audit)
+	})
+}
+
+func (r *Records) saveObjects(ctx context.Context, tx Tx, change directory.Change) error {
+	save := func(kind, id string, object any, sealed []byte) error {
+		doc, err := json.Marshal(object)
+		if err != nil {
+			return fmt.Errorf("encode %s %s: %w", kind, id, err)
+		}
+		if sealed == nil {
+			sealed = []byte{}
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO directory (kind, id, doc, sealed) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (kind, id) DO UPDATE SET doc = excluded.doc, sealed = excluded.sealed`, kind, id, string(doc), sealed)
+		if err != nil {
+			return fmt.Errorf("save %s %s: %w", kind, id, err)
+		}
+		return nil
+	}
+	for _, m := range change.Merchants {
+		sealed, err := r.sealMerchantKeys(m.Secrets, kindMerchant+":"+m.ID)
+		if err != nil {
+			return err
+		}
+		if err := save(kindMerchant, m.ID, m, sealed); err != nil {
+			return err
+		}
+	}
+	for _, f := range change.Feeds {
+		sealed := r.Key.Seal([]byte(f.Token.Reveal()), kindFeed+":"+f.ID)
+		if err := save(kindFeed, f.ID, f, sealed); err != nil {
+			return err
+		}
+	}
+	var errs []error
+	for _, m := range change.Methods {
+		errs = append(errs, save(kindMethod, m.Type, m, nil))
+	}
+	for _, w := range change.Wallets {
+		errs = append(errs, save(kindWallet, w.ID, w, nil))
+	}
+	for _, rule := range change.Rules {
+		errs = append(errs, save(kindRule, rule.Name, rule, nil))
+	}
+	for _, p := range change.Payouts {
+		errs = append(errs, save(kindPayout, p.ID, p, nil))
+	}
+	return errors.Join(errs...)
+}

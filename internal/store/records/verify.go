@@ -1,0 +1,191 @@
+package records
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/money"
+)
+
+// Report is the outcome of a verification.
+type Report struct {
+	Credits, Claims, Deposits, Postings, Postbacks, AuditEntries int64
+	Held                                                         money.Paise // on wallets
+	Unclaimed                                                    money.Paise // in suspense
+	Owed                                                         money.Paise // to merchants
+	Fees                                                         money.Paise
+	// Problems are the invariants that do not hold, each with the records
+	// concerned.
+	Problems []string
+}
+
+// check is an invariant as a query for what breaks it: every row it gives is a
+// problem, described by its columns.
+type check struct {
+	broken string // what a row means, with a verb for each column
+	query  string
+}
+
+// checks are the invariants of the architecture, by number.
+var checks = []check{
+	// 1: the books balance.
+	{"account %v has balance %v paise, but its postings add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT account, SUM(amount) AS total FROM (
+			SELECT debit AS account, amount FROM postings UNION ALL SELECT credit, -amount FROM postings) AS moves GROUP BY account) AS s
+		ON s.account = a.id WHERE a.balance <> COALESCE(s.total, 0)`},
+	{"balances of %v add up to %v paise instead of 0", `SELECT currency, SUM(balance) FROM accounts GROUP BY currency HAVING SUM(balance) <> 0`},
+	{"posting %v/%v touches an account that does not exist or has another currency", `SELECT p.transaction_id, p.line FROM postings p
+		LEFT JOIN accounts d ON d.id = p.debit AND d.currency = p.currency LEFT JOIN accounts c ON c.id = p.credit AND c.currency = p.currency
+		WHERE d.id IS NULL OR c.id IS NULL`},
+	// 2: a credit binds at most one deposit, a deposit exactly one credit.
+	{"wallet %v has UTR of credit %v more than once", `SELECT wallet, MIN(id) FROM credits GROUP BY wallet, utr HAVING COUNT(*) > 1`},
+	{"credit %v is %v with claim %v, but its deposit says otherwise", `SELECT r.id, r.state, r.claim_id FROM credits r LEFT JOIN deposits d ON d.credit_id = r.id
+		WHERE (r.state = 'bound') <> (d.id IS NOT NULL) OR (d.id IS NOT NULL AND r.claim_id <> d.id) OR (d.id IS NULL AND r.claim_id <> 0)`},
+	{"claim %v is %v, but its deposit says otherwise", `SELECT c.id, c.state FROM claims c LEFT JOIN deposits d ON d.id = c.id
+		WHERE (c.state = 'credited') <> (d.id IS NOT NULL)
+			OR (d.id IS NOT NULL AND (c.credit_id <> d.credit_id OR c.deposited <> d.amount OR c.merchant <> d.merchant))`},
+	{"deposit %v does not agree with its credit in wallet, UTR, amount or currency", `SELECT d.id FROM deposits d LEFT JOIN credits r ON r.id = d.credit_id LEFT JOIN claims c ON c.id = d.id
+		WHERE r.id IS NULL OR c.id IS NULL OR r.wallet <> d.wallet OR r.amount <> d.amount OR r.utr <> c.utr OR r.currency <> c.currency`},
+	// 3: a merchant's ids are unique.
+	{"merchant %v has more than one claim with the custom id of claim %v", `SELECT merchant, MIN(id) FROM claims GROUP BY merchant, custom_id HAVING COUNT(*) > 1`},
+	// 4: money on wallets is what came, suspense what nobody claimed.
+	{"wallet %v holds %v paise, but its credits add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'wallet:' || wallet AS code, SUM(amount) AS total FROM credits WHERE state <> 'reversed' GROUP BY wallet) AS s ON s.code = a.code
+		WHERE a.code LIKE 'wallet:%' AND a.balance <> COALESCE(s.total, 0)`},
+	{"%v holds %v paise, but its unclaimed credits add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'suspense:' || wallet AS code, SUM(amount) AS total FROM credits WHERE state = 'unclaimed' GROUP BY wallet) AS s ON s.code = a.code
+		WHERE a.code LIKE 'suspense:%' AND -a.balance <> COALESCE(s.total, 0)`},
+	{"%v is owed %v paise, but its deposits less fees add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'merchant:' || merchant AS code, SUM(amount - fee) AS total FROM deposits GROUP BY merchant) AS s ON s.code = a.code
+		WHERE a.code LIKE 'merchant:%' AND -a.balance <> COALESCE(s.total, 0)`},
+	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT s.wallet, COALESCE(w.total, 0), s.total
+		FROM (SELECT wallet, SUM(amount) AS total FROM credits GROUP BY wallet) AS s
+		LEFT JOIN (SELECT wallet, SUM(received) AS total FROM wallet_days GROUP BY wallet) AS w ON w.wallet = s.wallet
+		WHERE COALESCE(w.total, 0) <> s.total`},
+	// 5: every deposit has its postback.
+	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
+	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL`},
+	// 6: states are drawn, and each is in the audit log.
+	{"claim %v is %v without a time of settling, or open with one", `SELECT id, state FROM claims WHERE (state IN ('waiting', 'pending')) <> (settled_at = 0)`},
+	{"claim %v is %v, but the audit log does not say so", `SELECT c.id, c.state FROM claims c
+		LEFT JOIN (SELECT DISTINCT subject, action FROM audit) AS a ON a.subject = c.id AND a.action = 'claim.' || c.state WHERE a.subject IS NULL`},
+	{"credit %v is not in the audit log", `SELECT r.id FROM credits r
+		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.received') AS a ON a.subject = r.id WHERE a.subject IS NULL`},
+}
+
+// mostProblems bounds how many rows of one check are reported.
+const mostProblems = 20
+
+// Verify recomputes the ledger from its postings and checks every invariant,
+// on one consistent view of the database. An error means that it could not be
+// checked; what is wrong is in the report.
+func (r *Records) Verify(ctx context.Context) (report Report, err error) {
+	tx, err := r.Read.BeginTx(ctx, r.Snapshot)
+	if err != nil {
+		return report, fmt.Errorf("begin: %w", err)
+	}
+	defer func() {
+		if rollback := tx.Rollback(); !errors.Is(rollback, sql.ErrTxDone) {
+			err = errors.Join(err, rollback)
+		}
+	}()
+	if err := report.count(ctx, tx); err != nil {
+		return report, err
+	}
+	for _, c := range checks {
+		if err := report.run(ctx, tx, c); err != nil {
+			return report, err
+		}
+	}
+	return report, report.walkAudit(ctx, tx)
+}
+
+func (p *Report) count(ctx context.Context, tx Tx) error {
+	for _, c := range []struct {
+		into  *int64
+		query string
+	}{
+		{&p.Credits, `SELECT COUNT(*) FROM credits`},
+		{&p.Claims, `SELECT COUNT(*) FROM claims`},
+		{&p.Deposits, `SELECT COUNT(*) FROM deposits`},
+		{&p.Postings, `SELECT COUNT(*) FROM postings`},
+		{&p.Postbacks, `SELECT COUNT(*) FROM postbacks`},
+		{(*int64)(&p.Held), `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code LIKE 'wallet:%'`},
+		{(*int64)(&p.Unclaimed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'suspense:%'`},
+		{(*int64)(&p.Owed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'merchant:%'`},
+		{(*int64)(&p.Fees), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code = 'fees'`},
+	} {
+		if err := tx.QueryRowContext(ctx, c.query).Scan(c.into); err != nil {
+			return fmt.Errorf("%s: %w", c.query, err)
+		}
+	}
+	return nil
+}
+
+func (p *Report) run(ctx context.Context, tx Tx, c check) (err error) {
+	rows, err := tx.QueryContext(ctx, c.query+fmt.Sprintf(" LIMIT %d", mostProblems+1))
+	if err != nil {
+		return fmt.Errorf("check %q: %w", c.broken, err)
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	names, err := rows.Columns()
+	if err != nil {
+		return err
+	}
+	for n := 0; rows.Next(); n++ {
+		if n == mostProblems {
+			p.Problems = append(p.Problems, "… and more of the same")
+			break
+		}
+		values := make([]any, len(names))
+		into := make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			return err
+		}
+		p.Problems = append(p.Problems, fmt.Sprintf(c.broken, values...))
+	}
+	return rows.Err()
+}
+
+// walkAudit follows the audit log's chain from its first entry to its head.
+func (p *Report) walkAudit(ctx context.Context, tx Tx) error {
+	var head [sha256.Size]byte
+	var seq int64
+	err := each(ctx, tx, func(row Row) error {
+		var e audit.Entry
+		var at int64
+		var hash []byte
+		if err := row.Scan(&e.Seq, &at, &e.Actor, &e.Action, &e.Subject, &e.Why, &hash); err != nil {
+			return err
+		}
+		e.At = Time(at)
+		copy(e.Hash[:], hash)
+		if e.Seq != seq+1 {
+			p.Problems = append(p.Problems, fmt.Sprintf("the audit log goes from entry %d to %d: entries are missing", seq, e.Seq))
+		} else if !audit.Verify(head, e) {
+			p.Problems = append(p.Problems, fmt.Sprintf("audit entry %d was changed, or the one before it", e.Seq))
+		}
+		seq, head = e.Seq, e.Hash
+		p.AuditEntries++
+		return nil
+	}, `SELECT seq, at, actor, action, subject, why, hash FROM audit ORDER BY seq`)
+	if err != nil {
+		return fmt.Errorf("read the audit log: %w", err)
+	}
+	var headSeq int64
+	var headHash []byte
+	if err := tx.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head`).Scan(&headSeq, &headHash); err != nil {
+		return fmt.Errorf("read the head of the audit log: %w", err)
+	}
+	if headSeq != seq || head != [sha256.Size]byte(headHash) {
+		p.Problems = append(p.Problems, fmt.Sprintf("the audit log ends at entry %d, but its head says %d: the end is missing or was changed", seq, headSeq))
+	}
+	return nil
+}

@@ -1,0 +1,316 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// statements are prepared once on the write connection: preparing costs more
+// than running.
+type statements struct {
+	version, claimByKey, claimByID, openClaims, credits        *sql.Stmt
+	assignments, vainOfLabel, vainOfAddr, refusedOf, walletUse *sql.Stmt
+	addClaim, setClaim, addCredit, setCredit, addDeposit       *sql.Stmt
+	addPosting, addPostback, addAssignment, addUse, addBalance *sql.Stmt
+	auditHead, addAudit, setAuditHead, setPostback             *sql.Stmt
+	begin, commit, rollback                                    *sql.Stmt
+}
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, p := range []struct {
+		into  **sql.Stmt
+		query string
+	}{
+		{&s.begin, `BEGIN IMMEDIATE`},
+		{&s.commit, `COMMIT`},
+		{&s.rollback, `ROLLBACK`},
+		{&s.version, `SELECT directory FROM installation`},
+		{&s.claimByKey, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE merchant = ? AND custom_id = ?`},
+		{&s.claimByID, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE id = ?`},
+		{&s.openClaims, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr = ? AND state IN ('waiting', 'pending') ORDER BY id`},
+		{&s.credits, `SELECT ` + records.CreditColumns + ` FROM credits WHERE utr = ? ORDER BY id`},
+		{&s.assignments, `SELECT wallet, shown_at, expires_at FROM assignments
+			WHERE merchant = ? AND method = ? AND label = ? AND shown_at > ? ORDER BY expires_at`},
+		{&s.vainOfLabel, `SELECT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
+			AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT ?`},
+		{&s.vainOfAddr, `SELECT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
+			AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT ?`},
+		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
+		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
+		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.setClaim, `UPDATE claims SET state = ?, reasons = ?, credit_id = ?, deposited = ?, settled_at = ? WHERE id = ?`},
+		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.setCredit, `UPDATE credits SET payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?, claim_id = ?, contested = ? WHERE id = ?`},
+		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.addPosting, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.addPostback, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
+			VALUES (?, ?, 'due', 0, ?, x'', 0, '', ?, 0)`},
+		{&s.addAssignment, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET shown_at = excluded.shown_at, expires_at = excluded.expires_at`},
+		{&s.addUse, `INSERT INTO wallet_days (wallet, day, received) VALUES (?, ?, ?)
+			ON CONFLICT DO UPDATE SET received = received + excluded.received`},
+		{&s.addBalance, `UPDATE accounts SET balance = balance + ? WHERE id = ?`},
+		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
+		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
+		{&s.setPostback, records.RecordStatement},
+		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
+	} {
+		stmt, err := conn.PrepareContext(ctx, p.query)
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", p.query, err)
+		}
+		*p.into = stmt
+	}
+	return nil
+}
+
+// Settle runs one group commit, see deposit.Store. With one writer there is
+// nobody to keep out.
+func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) (err error) {
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	ctx = context.WithoutCancel(ctx) // what began is finished
+	s := &db.statements
+	if _, err := s.begin.ExecContext(ctx); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done {
+			_, rollbackErr := s.rollback.ExecContext(ctx)
+			err = errors.Join(err, rollbackErr)
+		}
+	}()
+	facts, err := s.load(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("load facts: %w", err)
+	}
+	changes, err := decide(facts)
+	if err != nil {
+		return err
+	}
+	if changes.Empty() {
+		return nil // the rollback ends a transaction that wrote nothing
+	}
+	if err := s.save(ctx, changes); err != nil {
+		return fmt.Errorf("save changes: %w", err)
+	}
+	if _, err := s.commit.ExecContext(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	done = true
+	return nil
+}
+
+func each(ctx context.Context, stmt *sql.Stmt, scan func(records.Row) error, args ...any) (err error) {
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Facts, error) {
+	f := deposit.NewFacts()
+	if err := s.version.QueryRowContext(ctx).Scan(&f.DirectoryVersion); err != nil {
+		return nil, err
+	}
+	addClaim := func(row records.Row) error {
+		c, err := records.ScanClaim(row)
+		if err == nil {
+			f.AddClaim(c)
+		}
+		return err
+	}
+	var errs []error
+	for key := range keys.Customs {
+		errs = append(errs, each(ctx, s.claimByKey, addClaim, key.Merchant, key.CustomID))
+	}
+	for id := range keys.Claims {
+		errs = append(errs, each(ctx, s.claimByID, addClaim, id))
+	}
+	for utr := range keys.UTRs {
+		errs = append(errs, each(ctx, s.openClaims, addClaim, string(utr)))
+		errs = append(errs, each(ctx, s.credits, func(row records.Row) error {
+			c, err := records.ScanCredit(row)
+			if err == nil {
+				f.Credits[utr] = append(f.Credits[utr], c)
+			}
+			return err
+		}, string(utr)))
+	}
+	errs = append(errs, s.loadPast(ctx, keys, f))
+	for key := range keys.WalletDays {
+		errs = append(errs, each(ctx, s.walletUse, func(row records.Row) error {
+			var received int64
+			err := row.Scan(&received)
+			f.WalletUse[key] = money.Paise(received)
+			return err
+		}, key.Wallet, int64(key.Day)))
+	}
+	return f, errors.Join(errs...)
+}
+
+// loadPast loads what is known of those who claim.
+func (s *statements) loadPast(ctx context.Context, keys *deposit.Keys, f *deposit.Facts) error {
+	var errs []error
+	shownSince, failedSince := records.Micros(keys.ShownSince), records.Micros(keys.FailedSince)
+	for key := range keys.Labels {
+		errs = append(errs, each(ctx, s.assignments, func(row records.Row) error {
+			a := deposit.Assignment{Merchant: key.Merchant, Method: key.Method, Label: key.Label}
+			var shownAt, expiresAt int64
+			err := row.Scan(&a.Wallet, &shownAt, &expiresAt)
+			a.ShownAt, a.ExpiresAt = records.Time(shownAt), records.Time(expiresAt)
+			f.Assignments[key] = append(f.Assignments[key], a)
+			return err
+		}, key.Merchant, key.Method, key.Label, shownSince))
+		named := make(map[upi.UTR]struct{})
+		f.LabelFailures[key] = named
+		errs = append(errs, each(ctx, s.vainOfLabel, collectUTR(named), key.Merchant, key.Label, failedSince, keys.MostFailures+1))
+	}
+	for key := range keys.Addresses {
+		named := make(map[upi.UTR]struct{})
+		f.AddressFailures[key] = named
+		errs = append(errs, each(ctx, s.vainOfAddr, collectUTR(named), key.Merchant, records.Addr(key.Addr), failedSince, keys.MostFailures+1))
+	}
+	for merchant := range keys.Merchants {
+		errs = append(errs, each(ctx, s.refusedOf, func(row records.Row) error {
+			var n int
+			err := row.Scan(&n)
+			f.MerchantFailures[merchant] = n
+			return err
+		}, merchant, failedSince, keys.MostFailures))
+	}
+	return errors.Join(errs...)
+}
+
+func collectUTR(into map[upi.UTR]struct{}) func(records.Row) error {
+	return func(row records.Row) error {
+		var utr string
+		err := row.Scan(&utr)
+		into[upi.UTR(utr)] = struct{}{}
+		return err
+	}
+}
+
+func (s *statements) save(ctx context.Context, c *deposit.Changes) error {
+	for _, claim := range c.NewClaims {
+		history, err := records.History(claim.History)
+		if err != nil {
+			return err
+		}
+		if _, err := s.addClaim.ExecContext(ctx, claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label,
+			string(claim.UTR), int64(claim.Amount), string(claim.Currency), records.Addr(claim.Addr), claim.Via,
+			string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
+			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt)); err != nil {
+			return fmt.Errorf("claim %d: %w", claim.ID, err)
+		}
+	}
+	for _, claim := range c.Claims {
+		if _, err := s.setClaim.ExecContext(ctx, string(claim.State), claim.Reasons.String(), claim.CreditID,
+			int64(claim.Deposited), records.Micros(claim.SettledAt), claim.ID); err != nil {
+			return fmt.Errorf("claim %d: %w", claim.ID, err)
+		}
+	}
+	if err := s.saveCredits(ctx, c); err != nil {
+		return err
+	}
+	for _, d := range c.Deposits {
+		if _, err := s.addDeposit.ExecContext(ctx, d.ID, d.Merchant, d.Wallet, d.CreditID,
+			int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At)); err != nil {
+			return fmt.Errorf("deposit %d: %w", d.ID, err)
+		}
+	}
+	for i := range c.Events {
+		e := &c.Events[i]
+		if _, err := s.addPostback.ExecContext(ctx, e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt)); err != nil {
+			return fmt.Errorf("postback %d: %w", e.ID, err)
+		}
+	}
+	for _, a := range c.Assignments {
+		if _, err := s.addAssignment.ExecContext(ctx, a.Merchant, a.Method, a.Label, a.Wallet,
+			records.Micros(a.ShownAt), records.Micros(a.ExpiresAt)); err != nil {
+			return fmt.Errorf("assignment: %w", err)
+		}
+	}
+	for key, amount := range c.WalletUse {
+		if _, err := s.addUse.ExecContext(ctx, key.Wallet, int64(key.Day), int64(amount)); err != nil {
+			return fmt.Errorf("wallet use: %w", err)
+		}
+	}
+	if err := s.post(ctx, c.Postings); err != nil {
+		return err
+	}
+	return s.chain(ctx, c.Audit)
+}
+
+func (s *statements) saveCredits(ctx context.Context, c *deposit.Changes) error {
+	for _, credit := range c.NewCredits {
+		if _, err := s.addCredit.ExecContext(ctx, credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount),
+			string(credit.Currency), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
+			records.Micros(credit.At), records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust),
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested)); err != nil {
+			return fmt.Errorf("credit %d: %w", credit.ID, err)
+		}
+	}
+	for _, credit := range c.Credits {
+		if _, err := s.setCredit.ExecContext(ctx, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
+			int64(credit.Trust), string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.ID); err != nil {
+			return fmt.Errorf("credit %d: %w", credit.ID, err)
+		}
+	}
+	return nil
+}
+
+func (s *statements) post(ctx context.Context, postings []ledger.Posting) error {
+	for i := range postings {
+		p := &postings[i]
+		if _, err := s.addPosting.ExecContext(ctx, p.TransactionID, p.Line, string(p.Kind), p.Debit, p.Credit,
+			int64(p.Amount), string(p.Currency), records.Micros(p.At)); err != nil {
+			return fmt.Errorf("posting %d/%d: %w", p.TransactionID, p.Line, err)
+		}
+	}
+	for account, amount := range ledger.Balances(postings) {
+		if _, err := s.addBalance.ExecContext(ctx, int64(amount), account); err != nil {
+			return fmt.Errorf("balance of account %d: %w", account, err)
+		}
+	}
+	return nil
+}
+
+func (s *statements) chain(ctx context.Context, entries []audit.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	var seq int64
+	var hash []byte
+	if err := s.auditHead.QueryRowContext(ctx).Scan(&seq, &hash); err != nil {
+		return fmt.Errorf("audit head: %w", err)
+	}
+	seq, head := audit.Chain(seq, [sha256.Size]byte(hash), entries)
+	for i := range entries {
+		e := &entries[i]
+		if _, err := s.addAudit.ExecContext(ctx, e.Seq, records.Micros(e.At), e.Actor, e.Action, e.Subject, e.Why, slices.Clone(e.Hash[:])); err != nil {
+			return fmt.Errorf("audit entry %d: %w", e.Seq, err)
+		}
+	}
+	_, err := s.setAuditHead.ExecContext(ctx, seq, head[:])
+	return err
+}

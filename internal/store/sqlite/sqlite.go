@@ -1,0 +1,145 @@
+// Package sqlite is the embedded engine: pure Go, one file, one writer.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver
+
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store/records"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// DB is an open database. One process may write at a time; others wait for it.
+type DB struct {
+	records.Records
+
+	read, write *sql.DB
+	conn        *sql.Conn // the only one that writes
+	turn        sync.Mutex
+	statements  statements
+}
+
+// pragmas of every connection. The busy time-out comes first: the others may
+// have to wait. FULL makes a commit durable before it is answered (invariant
+// 7); the database is too big for the cache, so the file is mapped for reads.
+var pragmas = []string{
+	"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
+	"temp_store(MEMORY)", "cache_size(-16384)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)",
+}
+
+// Open opens the database in a file, makes it where it is missing, and brings
+// its schema up to date.
+func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
+	if err := private(path); err != nil {
+		return nil, err
+	}
+	values := url.Values{"_pragma": pragmas}
+	db := &DB{}
+	var err error
+	if db.write, err = sql.Open("sqlite", dsn(path, values)); err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	db.write.SetMaxOpenConns(1)
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.write.Close())
+	}
+	if db.conn, err = db.write.Conn(ctx); err != nil {
+		return nil, errors.Join(err, db.write.Close())
+	}
+	values.Add("_pragma", "query_only(ON)")
+	if db.read, err = sql.Open("sqlite", dsn(path, values)); err != nil {
+		return nil, errors.Join(err, db.conn.Close(), db.write.Close())
+	}
+	readers := max(4, runtime.GOMAXPROCS(0))
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers)
+	db.Records = records.Records{Read: db.read, Write: db.transact, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}}
+	if err := db.statements.prepare(ctx, db.conn); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if err := db.CheckKey(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func dsn(path string, values url.Values) string {
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: values.Encode()}).String()
+}
+
+// private makes a new database readable by its owner alone: it holds payers'
+// names.
+func private(path string) error {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	return f.Close()
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db.write, files)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("migrate the database: %w", err)
+	}
+	return nil
+}
+
+// Close waits for the write in progress and closes the database.
+func (db *DB) Close() error {
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	return errors.Join(db.read.Close(), db.conn.Close(), db.write.Close())
+}
+
+// transact runs a function in one durable transaction on the write connection.
+func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err error) {
+	db.turn.Lock()
+	defer db.turn.Unlock()
+	// A statement that was cancelled half way leaves the connection in an
+	// unknown state, so work that began is finished.
+	ctx = context.WithoutCancel(ctx)
+	if _, err := db.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	done := false
+	defer func() {
+		if !done {
+			_, rollbackErr := db.conn.ExecContext(ctx, "ROLLBACK")
+			err = errors.Join(err, rollbackErr)
+		}
+	}()
+	if err := run(db.conn); err != nil {
+		return err
+	}
+	if _, err := db.conn.ExecContext(ctx, "COMMIT"); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	done = true
+	return nil
+}

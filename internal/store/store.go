@@ -1,0 +1,89 @@
+// Package store opens the database that MILAAN_DATABASE_URL names, on either
+// engine. The engines behave alike; storetest holds them to it.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store/postgres"
+	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/internal/store/sqlite"
+)
+
+// Store is an open database: what every room needs of it.
+type Store interface {
+	deposit.Store
+	directory.Store
+	postback.Store
+	// SaveRates keeps exchange rates and gives them their number.
+	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
+	// NewestRates and Rates return records.ErrNoRates where there are none.
+	NewestRates(ctx context.Context) (*fx.Rates, error)
+	Rates(ctx context.Context, id int64) (*fx.Rates, error)
+	// Hold takes a duty that one gateway does for all, or keeps it.
+	Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (bool, error)
+	// ReleaseLeases is for the one gateway of an embedded database, at its start.
+	ReleaseLeases(ctx context.Context, now time.Time) error
+	// Verify checks every invariant.
+	Verify(ctx context.Context) (records.Report, error)
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+	Close() error
+}
+
+// Location is where a database is, as MILAAN_DATABASE_URL says it.
+type Location struct {
+	// Path is the file of an embedded database, empty for PostgreSQL.
+	Path string
+	url  string
+}
+
+// ParseLocation reads sqlite://milaan.db, sqlite:///abs/path/milaan.db or
+// postgres://….
+func ParseLocation(text string) (Location, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	switch {
+	case ok && scheme == "sqlite" && rest != "":
+		path, err := url.PathUnescape(rest)
+		if err != nil {
+			return Location{}, fmt.Errorf("MILAAN_DATABASE_URL: %w", err)
+		}
+		return Location{Path: filepath.Clean(path), url: text}, nil
+	case ok && (scheme == "postgres" || scheme == "postgresql") && rest != "":
+		return Location{url: text}, nil
+	default:
+		return Location{}, errors.New("MILAAN_DATABASE_URL must be sqlite://FILE or postgres://USER@HOST/DATABASE")
+	}
+}
+
+// Embedded reports whether the database is a file of this machine.
+func (l Location) Embedded() bool { return l.Path != "" }
+
+// KeyFile is where a secret key that no setting gives is kept: beside the
+// database, or in the working directory for PostgreSQL.
+func (l Location) KeyFile() string {
+	if l.Embedded() {
+		return filepath.Join(filepath.Dir(l.Path), "milaan.key")
+	}
+	return "milaan.key"
+}
+
+// Open opens the database, makes it where it is missing, and brings its schema
+// up to date.
+func Open(ctx context.Context, l Location, key seal.Key) (Store, error) {
+	if l.Embedded() {
+		return sqlite.Open(ctx, l.Path, key)
+	}
+	return postgres.Open(ctx, l.url, key)
+}
