@@ -88,8 +88,29 @@ func (b *book) eligible(c *Claim) []*Credit {
 }
 
 func (b *book) fits(c *Claim, credit *Credit) bool {
-	w := b.dir.Wallet(credit.Wallet)
-	return w != nil && w.Method == c.Method && credit.Currency == c.Currency && w.Serves(c.Merchant)
+	if credit.Currency != c.Currency {
+		return false
+	}
+	for _, w := range b.twins(credit.Wallet) {
+		if w.Method == c.Method && w.Serves(c.Merchant) {
+			return true
+		}
+	}
+	return false
+}
+
+// twins are the wallets on the bank account of a wallet, itself among them.
+func (b *book) twins(wallet string) []*directory.Wallet {
+	w := b.dir.Wallet(wallet)
+	if w == nil {
+		return nil
+	}
+	return b.dir.OnAccount(w)
+}
+
+// sameAccount reports whether two wallets stand for one bank account.
+func (b *book) sameAccount(a, other string) bool {
+	return a == other || slices.ContainsFunc(b.twins(a), func(w *directory.Wallet) bool { return w.ID == other })
 }
 
 // rivals are the other open claims that could have one of the credits.
@@ -226,10 +247,12 @@ func (b *book) depositPostings(c *Claim, credit *Credit, fee money.Paise) ([]led
 
 func (b *book) announce(c *Claim, credit *Credit) {
 	due := b.now
-	if b.handOff {
+	// A merchant without an address has nothing to be delivered to at once.
+	handOff := b.handOff && b.dir.Merchant(c.Merchant).PostbackURL != ""
+	if handOff {
 		due = due.Add(postback.Lease)
 	}
-	b.changes.Events = append(b.changes.Events, Announcement{DueAt: due, Event: postback.Event{
+	b.changes.Events = append(b.changes.Events, Announcement{HandOff: handOff, DueAt: due, Event: postback.Event{
 		ID: c.ID, Merchant: c.Merchant, Method: c.Method, Label: c.Label, CustomID: c.CustomID,
 		Amount: credit.Amount, Currency: credit.Currency, Payer: credit.Payer(),
 		CreditID: credit.ID, UTR: credit.UTR,
@@ -294,8 +317,11 @@ func (b *book) history(c *Claim) History {
 		h.AddressFailures = others(b.facts.AddressFailures[AddressKey{c.Merchant, c.Addr}], c.UTR)
 	}
 	for _, a := range b.facts.Assignments[label] {
-		if a.ShownAt.After(b.now.Add(-b.policy.ClaimTTL)) {
-			h.Shown = append(h.Shown, a.Wallet)
+		if !a.ShownAt.After(b.now.Add(-b.policy.ClaimTTL)) {
+			continue
+		}
+		for _, w := range b.twins(a.Wallet) {
+			h.Shown = append(h.Shown, w.ID)
 		}
 	}
 	return h

@@ -153,7 +153,7 @@ func (g *ingest) refuse(i int, why string) {
 func (g *ingest) take(b *book, i int, e *feed.Entry) error {
 	actor := "feed:" + g.feed.ID
 	for _, known := range b.facts.Credits[e.UTR] {
-		if known.Wallet == g.feed.Wallet {
+		if b.sameAccount(known.Wallet, g.feed.Wallet) {
 			return g.takeAgain(b, actor, i, known, e)
 		}
 	}

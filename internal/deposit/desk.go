@@ -335,7 +335,9 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 		answers, err = decide(b, batch)
 		events = events[:0]
 		for i := range b.changes.Events {
-			events = append(events, b.changes.Events[i].Event)
+			if b.changes.Events[i].HandOff {
+				events = append(events, b.changes.Events[i].Event)
+			}
 		}
 		return &b.changes, err
 	})

@@ -138,8 +138,10 @@ type Changes struct {
 // Announcement is an event for the postback outbox.
 type Announcement struct {
 	postback.Event
-	// DueAt is when a worker may take it up. It lies ahead where this gateway
-	// works on the event itself as soon as the commit is through.
+	// HandOff says that this gateway delivers the event itself as soon as the
+	// commit is through.
+	HandOff bool
+	// DueAt is when any worker may take it up; it lies ahead of a hand-off.
 	DueAt time.Time
 }
 

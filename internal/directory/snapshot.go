@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/milaan/milaan/upi"
 )
 
 // Contents is the directory as it is stored: every object, retired ones too.
@@ -33,6 +35,7 @@ type Snapshot struct {
 	methods   map[string]*Method
 	wallets   map[string]*Wallet
 	serving   map[servingKey][]*Wallet
+	accounts  map[upi.VPA][]*Wallet
 	feeds     map[string]*Feed
 	rules     []*Rule
 }
@@ -50,6 +53,7 @@ func NewSnapshot(c Contents) (*Snapshot, error) {
 		methods:   make(map[string]*Method, len(c.Methods)),
 		wallets:   make(map[string]*Wallet, len(c.Wallets)),
 		serving:   make(map[servingKey][]*Wallet),
+		accounts:  make(map[upi.VPA][]*Wallet, len(c.Wallets)),
 		feeds:     make(map[string]*Feed, len(c.Feeds)),
 	}
 	var errs []error
@@ -64,6 +68,8 @@ func NewSnapshot(c Contents) (*Snapshot, error) {
 	}
 	for _, w := range c.Wallets {
 		s.wallets[w.ID] = w
+		account := w.VPA.Canonical()
+		s.accounts[account] = append(s.accounts[account], w)
 		for _, merchant := range w.Merchants {
 			key := servingKey{merchant, w.Method}
 			s.serving[key] = append(s.serving[key], w)
@@ -138,6 +144,10 @@ func (s *Snapshot) Wallet(id string) *Wallet { return s.wallets[id] }
 func (s *Snapshot) WalletsFor(merchant, method string) []*Wallet {
 	return s.serving[servingKey{merchant, method}]
 }
+
+// OnAccount returns the wallets that stand for the same bank account as w: w
+// itself, and those that share its VPA. Money that came to one came to all.
+func (s *Snapshot) OnAccount(w *Wallet) []*Wallet { return s.accounts[w.VPA.Canonical()] }
 
 // Feed returns the feed with that id, or nil.
 func (s *Snapshot) Feed(id string) *Feed { return s.feeds[id] }

@@ -13,6 +13,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
+	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/postback"
 )
 
@@ -182,4 +183,41 @@ func TestSlowAnswerIsGivenUp(t *testing.T) {
 			t.Errorf("%s, %+v", got.State, a)
 		}
 	})
+}
+
+// One event from Offer to its record, over loopback with a merchant in the
+// same process; many merchants, so that no single one's places are the bound.
+func BenchmarkDeliver(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"status":"ok"}`)
+	}))
+	defer server.Close()
+	shops := newShops(b)
+	names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	var merchants []*directory.Merchant
+	for _, name := range names {
+		merchants = append(merchants, shop(name, server.URL))
+	}
+	shops.replace(b, merchants...)
+	store := newOutbox()
+	c := config(b, store, shops, postback.NewTransport(true))
+	c.SweepEvery = time.Hour // the double's look-ups take the time of its size
+	w, stop := run(b, c)
+	defer stop()
+	const ahead = 512 // events on the way at once
+	id, way := int64(0), 0
+	for b.Loop() {
+		e := event(id, names[id%8], time.Now())
+		store.put(e, e.ActivatedAt.Add(postback.Lease))
+		w.Offer([]postback.Event{e})
+		id++
+		if way++; way > ahead {
+			<-store.recorded
+			way--
+		}
+	}
+	for ; way > 0; way-- {
+		<-store.recorded
+	}
 }

@@ -29,6 +29,7 @@ type outbox struct {
 	mu       sync.Mutex
 	rows     map[int64]*row
 	failing  int // Records to refuse
+	blind    int // look-ups to refuse
 	recorded chan postback.Result
 }
 
@@ -40,6 +41,8 @@ type row struct {
 	body     []byte
 	results  []postback.Result // that applied
 }
+
+var errAway = errors.New("the database is away")
 
 func newOutbox() *outbox {
 	return &outbox{rows: make(map[int64]*row), recorded: make(chan postback.Result, 10_000)}
@@ -65,6 +68,10 @@ func (r *row) due(now time.Time) bool {
 func (o *outbox) DueMerchants(ctx context.Context, now time.Time, after string, limit int) ([]string, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.blind > 0 {
+		o.blind--
+		return nil, errAway
+	}
 	var merchants []string
 	for _, r := range o.rows {
 		if r.due(now) && r.Merchant > after && !slices.Contains(merchants, r.Merchant) {
@@ -98,7 +105,7 @@ func (o *outbox) Record(ctx context.Context, results []postback.Result) error {
 	defer o.mu.Unlock()
 	if o.failing > 0 {
 		o.failing--
-		return errors.New("the database is away")
+		return errAway
 	}
 	for _, res := range results {
 		r := o.rows[res.EventID]

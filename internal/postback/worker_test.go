@@ -3,7 +3,6 @@ package postback_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -359,7 +358,7 @@ func TestOwnFaultsAreNoAttempts(t *testing.T) {
 		broken, whole *changingRates
 		known         bool
 	}{
-		"rates can't be read": {broken: &changingRates{err: errors.New("the database is away")}, known: true},
+		"rates can't be read": {broken: &changingRates{err: errAway}, known: true},
 		"rates are missing":   {broken: &changingRates{}, known: true}, // a nil set: the attempt panics
 		"merchant not loaded": {broken: &changingRates{set: bundled(t).set}},
 	} {
@@ -474,6 +473,7 @@ func TestCrashInTheMiddle(t *testing.T) {
 		if err != nil || len(jobs) != 1 {
 			t.Fatal(jobs, err)
 		}
+		store.blind = 3 // and the store is away for a moment
 		_, stop := run(t, config(t, store, dir, roundTrip(func(*http.Request) (*http.Response, error) { return ok() })))
 		time.Sleep(postback.Lease - time.Nanosecond)
 		synctest.Wait()
@@ -504,6 +504,37 @@ func TestRecordingOutlastsAnOutage(t *testing.T) {
 		store.put(e, e.ActivatedAt.Add(postback.Lease))
 		w.Offer([]postback.Event{e})
 		if r := <-store.recorded; r.State != postback.StateDelivered || attempts.Load() != 1 {
+			t.Errorf("the event is %s after %d attempts", r.State, attempts.Load())
+		}
+	})
+}
+
+// When a result can't be recorded at all, the event is sent again: once too
+// often, never once too few.
+func TestUnrecordedEventsAreSentAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newOutbox()
+		store.failing = 1 << 30
+		var attempts atomic.Int64
+		c := config(t, store, newShops(t, shop("shop", "https://shop.example/")), roundTrip(func(*http.Request) (*http.Response, error) {
+			attempts.Add(1)
+			return ok()
+		}))
+		w, stop := run(t, c)
+		e := event(1, "shop", time.Now())
+		store.put(e, e.ActivatedAt.Add(postback.Lease))
+		w.Offer([]postback.Event{e})
+		synctest.Wait()
+		before := time.Now()
+		stop() // does not wait for the store for ever
+		if took := time.Since(before); took > 10*time.Second {
+			t.Errorf("stopping took %s", took)
+		}
+		store.failing = 0
+		_, stop = run(t, c)
+		defer stop()
+		if r := <-store.recorded; r.State != postback.StateDelivered || attempts.Load() != 2 {
 			t.Errorf("the event is %s after %d attempts", r.State, attempts.Load())
 		}
 	})
@@ -598,7 +629,7 @@ func TestEveryEventComesToItsEnd(t *testing.T) {
 			time.Sleep(restartAfter)
 			stop()
 			_, stop = start()
-			time.Sleep(3 * time.Hour)
+			time.Sleep(time.Hour) // the schedule is 46 minutes long, and hanging takes its time
 			stop()
 			stopOther()
 			for i, plan := range plans {

@@ -86,18 +86,23 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) migrate(ctx context.Context) error {
+// Migrations are the versions of the schema, in order.
+func Migrations() fs.FS {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the name is a constant of this package, and valid
 	}
+	return files
+}
+
+func (db *DB) migrate(ctx context.Context) error {
 	// Gateways that start together take turns. The lock spares them a failed
 	// start; the version table alone keeps the schema right.
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
 		return fmt.Errorf("lock migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db.plain, files, goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db.plain, Migrations(), goose.WithSessionLocker(locker))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

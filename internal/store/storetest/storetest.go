@@ -1,0 +1,116 @@
+// Package storetest is the conformance suite of the engines: one set of tests,
+// run on SQLite and on PostgreSQL, which hold both to the contracts of the
+// rooms and to the invariants of the architecture.
+package storetest
+
+import (
+	"context"
+	"database/sql"
+	"path/filepath"
+	"testing"
+
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store"
+)
+
+// Key is the secret key of every database of the tests.
+var Key = mustKey("the secret key of every test's database")
+
+func mustKey(text string) seal.Key {
+	key, err := seal.ParseKey(text)
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+// Database is an empty database of one test; it goes when the test ends.
+type Database struct {
+	// URL is the database as MILAAN_DATABASE_URL names it.
+	URL string
+	// Path is the file of an embedded one.
+	Path        string
+	driver, dsn string
+}
+
+// SQLite makes an empty database in a file.
+func SQLite(t testing.TB) *Database {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "milaan.db")
+	return &Database{URL: "sqlite://" + path, Path: path, driver: "sqlite", dsn: "file:" + path + "?_pragma=busy_timeout(10000)"}
+}
+
+// Open opens the database until the test ends. Every call is a gateway of its
+// own, with its own connections.
+func (d *Database) Open(t testing.TB) store.Store {
+	t.Helper()
+	s, err := d.TryOpen(t, Key)
+	if err != nil {
+		t.Fatalf("open the store: %v", err)
+	}
+	return s
+}
+
+// TryOpen is Open with a key that may be the wrong one.
+func (d *Database) TryOpen(t testing.TB, key seal.Key) (store.Store, error) {
+	t.Helper()
+	location, err := store.ParseLocation(d.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := store.Open(context.Background(), location, key)
+	if err == nil {
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Errorf("close the store: %v", err)
+			}
+		})
+	}
+	return s, err
+}
+
+// Embedded reports whether the database is a file.
+func (d *Database) Embedded() bool { return d.Path != "" }
+
+// Raw opens the database behind the store's back.
+func (d *Database) Raw(t testing.TB) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(d.driver, d.dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// Fresh makes an empty database of one engine.
+type Fresh func(t testing.TB) *Database
+
+// Run runs the whole suite on the databases that fresh makes.
+func Run(t *testing.T, fresh Fresh) {
+	t.Helper()
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T, fresh Fresh)
+	}{
+		{"Directory", testDirectory},
+		{"Secrets", testSecrets},
+		{"IDs", testIDs},
+		{"Settle", testSettle},
+		{"Queries", testQueries},
+		{"Outbox", testOutbox},
+		{"Duties", testDuties},
+		{"Rates", testRates},
+		{"Verify", testVerify},
+		{"Activate", testActivate},
+		{"Review", testReview},
+		{"Assign", testAssign},
+		{"Desk", testDesk},
+		{"Races", testRaces},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, fresh)
+		})
+	}
+}
