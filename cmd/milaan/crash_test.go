@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -76,6 +78,7 @@ func TestCrashPostgres(t *testing.T) {
 // invariant 7: nothing it acknowledged is lost, nothing it repeats is doubled,
 // the books balance, and every deposit's postback arrives.
 func testCrash(t *testing.T, database string) {
+	t.Helper()
 	shop := newShop(t)
 	c := &crashTest{
 		addr: freeAddr(t), reported: make(map[string]bool), answered: make(map[string]string),
@@ -156,9 +159,9 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	for range 600 {
-		res, err := c.client.Get("http://" + c.addr + "/")
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.addr)
 		if err == nil {
-			_ = res.Body.Close()
+			_ = conn.Close()
 			return cmd
 		}
 		time.Sleep(25 * time.Millisecond)
@@ -169,26 +172,32 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 	return nil
 }
 
-func (c *crashTest) post(ctx context.Context, path, bearer, body string) (map[string]any, error) {
+// answer is what the doors say, of all that is looked at here.
+type answer struct {
+	Status    string `json:"status"`
+	Accepted  int    `json:"accepted"`
+	Duplicate int    `json:"duplicate"`
+}
+
+func (c *crashTest) post(ctx context.Context, path, bearer, body string) (a answer, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+path, strings.NewReader(body))
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	req.Header.Set("Authorization", "Bearer "+bearer)
 	res, err := c.client.Do(req)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	data, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %d: %s", path, res.StatusCode, data)
+		return a, fmt.Errorf("%s answered %d: %s", path, res.StatusCode, data)
 	}
-	var answer map[string]any
-	return answer, json.Unmarshal(data, &answer)
+	return a, json.Unmarshal(data, &a)
 }
 
 func utrOf(n int) string { return fmt.Sprintf("4%011d", n) }
@@ -198,8 +207,8 @@ func (c *crashTest) reportCredit(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
-	if answer["accepted"].(float64)+answer["duplicate"].(float64) != 1 {
-		return fmt.Errorf("credit %d: %v", n, answer)
+	if answer.Accepted+answer.Duplicate != 1 {
+		return fmt.Errorf("credit %d: %+v", n, answer)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,8 +225,8 @@ func (c *crashTest) activate(ctx context.Context, n int) (string, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.answered[fmt.Sprintf("order-%d", n)] = answer["status"].(string)
-	return answer["status"].(string), nil
+	c.answered[fmt.Sprintf("order-%d", n)] = answer.Status
+	return answer.Status, nil
 }
 
 // trade pays until the gateway dies under it: the credit before the claim or
@@ -247,14 +256,7 @@ func (c *crashTest) trade(ctx context.Context, from int) {
 func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
 	t.Helper()
 	credited := make(map[string]bool)
-	before := make(map[string]string, len(c.answered))
-	for id, status := range c.answered {
-		before[id] = status
-	}
-	known := make(map[string]bool, len(c.reported))
-	for utr := range c.reported {
-		known[utr] = true
-	}
+	before, known := maps.Clone(c.answered), maps.Clone(c.reported)
 	oks := 0
 	for id, status := range before {
 		var n int
@@ -267,8 +269,8 @@ func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if answer["duplicate"].(float64) != 1 {
-				t.Errorf("credit %s was acknowledged and is lost: %v", utrOf(n), answer)
+			if answer.Duplicate != 1 {
+				t.Errorf("credit %s was acknowledged and is lost: %+v", utrOf(n), answer)
 			}
 		} else if err := c.reportCredit(t.Context(), n); err != nil {
 			t.Fatal(err)
@@ -301,6 +303,7 @@ type shop struct {
 }
 
 func newShop(t *testing.T) *shop {
+	t.Helper()
 	s := &shop{bodies: make(map[string]map[string]int), came: make(chan struct{}, 1)}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		data, _ := io.ReadAll(r.Body)

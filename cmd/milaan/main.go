@@ -148,7 +148,7 @@ func (f settingFlags) target() any { return f.values.Interface() }
 func (f settingFlags) given() map[string]string {
 	given := make(map[string]string)
 	for i, name := range f.names {
-		if value, ok := f.values.Elem().Field(i).Interface().(*string); ok && value != nil {
+		if value, ok := reflect.TypeAssert[*string](f.values.Elem().Field(i)); ok && value != nil {
 			given[name] = *value
 		}
 	}

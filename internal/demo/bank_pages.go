@@ -130,7 +130,8 @@ func (d bankDoor) receipt(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	v := view{Title: "Paid", Data: t}
-	if t.When == Soon && len(t.Reports) == 0 {
+	// One that a stop left behind is not awaited for ever.
+	if t.When == Soon && len(t.Reports) == 0 && d.config.Now().Sub(t.At) < 2*d.config.Soon {
 		v.Refresh = 2
 	}
 	d.show(w, r, http.StatusOK, "receipt", v)

@@ -10,6 +10,7 @@ package deposit
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,12 +158,7 @@ type Reasons []Reason
 
 // Has reports whether r is among them.
 func (rs Reasons) Has(r Reason) bool {
-	for _, have := range rs {
-		if have == r {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(rs, r)
 }
 
 // String joins the codes with commas: the form they are stored in.

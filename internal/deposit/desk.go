@@ -34,6 +34,7 @@ const (
 // Outbox takes events that were committed, for delivery at once. It may drop
 // them: what is not delivered becomes due again in the store.
 type Outbox interface {
+	// Offer hands events over without waiting.
 	Offer(events []postback.Event)
 }
 
@@ -115,9 +116,7 @@ func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, entries []feed.Ent
 		total.Matched += cmd.summary.Matched
 		total.Refused = append(total.Refused, cmd.summary.Refused...)
 	}
-	d.Metrics.Credits.WithLabelValues("accepted").Add(float64(total.Accepted))
-	d.Metrics.Credits.WithLabelValues("duplicate").Add(float64(total.Duplicate))
-	d.Metrics.Credits.WithLabelValues("refused").Add(float64(len(total.Refused)))
+	d.Metrics.reported(total)
 	return total, nil
 }
 
@@ -344,7 +343,7 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 	if err != nil {
 		return nil, err
 	}
-	d.Metrics.Batch.Observe(float64(weight))
+	d.Metrics.settled(weight)
 	if d.Outbox != nil && len(events) > 0 {
 		d.Outbox.Offer(events)
 	}

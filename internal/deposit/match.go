@@ -2,6 +2,7 @@ package deposit
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/milaan/milaan/internal/directory"
@@ -171,10 +172,8 @@ func notShown(policy ShownPolicy, wallet string, shown []string) bool {
 	if policy == ShownOff {
 		return false
 	}
-	for _, w := range shown {
-		if w == wallet {
-			return false
-		}
+	if slices.Contains(shown, wallet) {
+		return false
 	}
 	return len(shown) > 0 || policy == ShownStrict
 }

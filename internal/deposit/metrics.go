@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/milaan/milaan/internal/feed"
 )
 
 // Metrics count what the desk does. docs/metrics.md lists them.
@@ -44,8 +46,15 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 }
 
 func (m *Metrics) refused(cmd command, err error) {
-	var refusal *Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		m.Refusals.WithLabelValues(cmd.name(), string(refusal.Code)).Inc()
 	}
 }
+
+func (m *Metrics) reported(s feed.Summary) {
+	for result, n := range map[string]int{"accepted": s.Accepted, "duplicate": s.Duplicate, "refused": len(s.Refused)} {
+		m.Credits.WithLabelValues(result).Add(float64(n))
+	}
+}
+
+func (m *Metrics) settled(records int) { m.Batch.Observe(float64(records)) }

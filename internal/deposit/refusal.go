@@ -20,7 +20,7 @@ const (
 
 // Refusal is a request that the rules of the business turn down. Its message
 // is meant for whoever made the request.
-type Refusal struct {
+type Refusal struct { //nolint:errname // an answer to the caller first, an error to Go second
 	Code    RefusalCode
 	Message string
 }

@@ -154,7 +154,7 @@ var sumOperators = func() []expr.Option {
 		options = append(options,
 			expr.Function(op.name, compare,
 				new(func(sum, int) bool), new(func(int, sum) bool),
-				new(func(sum, float64) bool), new(func(float64, sum) bool),
+				new(func(sum, float64) bool), new(func(float64, sum) bool), //nolint:forbidigo // how expr types a literal
 				new(func(sum, sum) bool)),
 			expr.Operator(op.sign, op.name))
 	}
@@ -169,8 +169,8 @@ func paiseOf(v any) (money.Paise, error) {
 		return v.paise, nil
 	case int:
 		return money.Parse(strconv.Itoa(v))
-	case float64:
-		return money.Parse(strconv.FormatFloat(v, 'f', -1, 64))
+	case float64: //nolint:forbidigo // how expr types a literal
+		return money.Parse(strconv.FormatFloat(v, 'f', -1, 64)) //nolint:forbidigo // and back to what was written
 	default:
 		return 0, fmt.Errorf("%v is no amount in rupees", v)
 	}

@@ -1,6 +1,8 @@
 package directory
 
 import (
+	"slices"
+
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -52,12 +54,7 @@ func (w *Wallet) Open() bool { return w.Enabled && !w.Retired }
 
 // Serves reports whether money on the wallet may be the merchant's.
 func (w *Wallet) Serves(merchant string) bool {
-	for _, id := range w.Merchants {
-		if id == merchant {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(w.Merchants, merchant)
 }
 
 // Feed is a source of bank entries for one wallet.

@@ -78,7 +78,7 @@ func (r *Rates) AppendConverted(dst []byte, amount money.Paise) []byte {
 	if factors == nil { // a Rates made by hand knows no rate
 		factors = compile(nil)
 	}
-	size, negative := uint64(amount), amount < 0
+	size, negative := uint64(amount), amount < 0 //nolint:gosec // the sign is taken off below
 	if negative {
 		size = -size // right for the smallest int64 too
 	}
@@ -120,7 +120,7 @@ func (f *factor) appendFraction(dst []byte, rest uint64) []byte {
 	}
 	dst = append(dst, '.')
 	for place := f.unit / 10; rest != 0; place /= 10 {
-		dst = append(dst, '0'+byte(rest/place))
+		dst = append(dst, '0'+byte(rest/place)) //nolint:gosec // one digit
 		rest %= place
 	}
 	return dst

@@ -33,7 +33,7 @@ func TestParseECB(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	rates, err := fx.ParseECB(file)
 	if err != nil {
 		t.Fatal(err)

@@ -61,9 +61,9 @@ func TestLoadHTTP(t *testing.T) {
 			cancel() // the caller's time is up while the server thinks
 			<-r.Context().Done()
 		case "/page":
-			w.Write([]byte("Please log in"))
+			_, _ = w.Write([]byte("Please log in"))
 		case "/invalid":
-			w.Write([]byte(`{"timestamp":1749513600,"base":"USD","rates":{"INR":-1}}`))
+			_, _ = w.Write([]byte(`{"timestamp":1749513600,"base":"USD","rates":{"INR":-1}}`))
 		default:
 			http.NotFound(w, r)
 		}

@@ -220,7 +220,7 @@ func (r *run) activate(ctx context.Context, result *Result) error {
 // scattered makes a custom id that sorts anywhere among the others, as
 // merchants' ids do: ids in a row would flatter the index.
 func scattered(mark string, i int) string {
-	x := uint64(i)*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019
+	x := uint64(i)*0x9e3779b97f4a7c15 + 0x632be59bd9b4e019 //nolint:gosec // i counts from 0
 	x ^= x >> 31
 	return strconv.FormatUint(x, 36) + "-" + mark + strconv.Itoa(i)
 }

@@ -28,8 +28,9 @@ type Store interface {
 	postback.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
-	// NewestRates and Rates return records.ErrNoRates where there are none.
+	// NewestRates returns the rates kept last, or records.ErrNoRates.
 	NewestRates(ctx context.Context) (*fx.Rates, error)
+	// Rates returns rates by their number, or records.ErrNoRates.
 	Rates(ctx context.Context, id int64) (*fx.Rates, error)
 	// Hold takes a duty that one gateway does for all, or keeps it.
 	Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (bool, error)
@@ -39,6 +40,7 @@ type Store interface {
 	Verify(ctx context.Context) (records.Report, error)
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
+	// Close waits for writes in progress and closes the database.
 	Close() error
 }
 

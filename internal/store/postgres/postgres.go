@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"runtime"
 	"time"
 
@@ -69,9 +70,7 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	if err := db.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.plain.Close())
 	}
-	for name, value := range settleSettings {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	maps.Copy(config.ConnConfig.RuntimeParams, settleSettings)
 	config.MaxConns = 8
 	if db.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), db.plain.Close())

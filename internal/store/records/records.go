@@ -23,8 +23,11 @@ import (
 
 // Tx is a transaction in progress, or a connection inside one.
 type Tx interface {
+	// QueryContext is that of *sql.Tx.
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	// QueryRowContext is that of *sql.Tx.
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+	// ExecContext is that of *sql.Tx.
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
@@ -46,6 +49,7 @@ type Records struct {
 
 // Row is one row of a result, of either driver.
 type Row interface {
+	// Scan is that of *sql.Rows.
 	Scan(dest ...any) error
 }
 

@@ -66,7 +66,7 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.setPostback, records.RecordStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
 	} {
-		stmt, err := conn.PrepareContext(ctx, p.query)
+		stmt, err := conn.PrepareContext(ctx, p.query) //nolint:sqlclosecheck // closed with its connection
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", p.query, err)
 		}
