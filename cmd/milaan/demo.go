@@ -1,3 +1,64 @@
 package main
 
-type demoCommand struct{}
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/demo"
+	"github.com/milaan/milaan/internal/server"
+)
+
+type demoCommand struct {
+	Dir    string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
+	Listen string `placeholder:"ADDRESS" help:"Address of the gateway, such as 127.0.0.1:8080; the shop and the bank get the next two ports."`
+	Auto   bool   `help:"Play payments through, print each step with its JSON, and exit."`
+}
+
+// Run shows everything on this computer. It reads no settings: what the
+// environment says is meant for a real gateway.
+func (d demoCommand) Run(ctx context.Context, term terminal) error {
+	log := slog.New(slog.NewTextHandler(term.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	err := demo.Run(ctx, demo.Options{
+		Dir: d.Dir, Listen: d.Listen, Auto: d.Auto, Out: term.out, Now: time.Now, Log: log,
+		Open: func(ctx context.Context, i demo.Installation) (demo.Gateway, error) { return openDemo(ctx, i, log) },
+	})
+	if errors.Is(err, demo.ErrListen) {
+		return usageError{err}
+	}
+	return err
+}
+
+// demoGateway is a gateway that the demo may verify, too.
+type demoGateway struct{ *server.Gateway }
+
+// Verify checks every invariant.
+func (g demoGateway) Verify(ctx context.Context) (demo.Books, error) {
+	report, err := g.Store().Verify(ctx)
+	return demo.Books(report), err
+}
+
+// openDemo opens a gateway with the demo's installation applied: it then knows
+// it from its first request on.
+func openDemo(ctx context.Context, i demo.Installation, log *slog.Logger) (demo.Gateway, error) {
+	config := server.DefaultConfig()
+	config.DatabaseURL, config.Listen = i.DatabaseURL, i.Listen
+	config.AdminListen = "127.0.0.1:0"
+	config.AllowPrivateTargets = true // the shop is on loopback
+	config.PostbackFirstRetry = time.Second
+	db, err := server.OpenStore(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	_, err = apply.Run(ctx, db, i.File, apply.Options{Now: time.Now})
+	if err = errors.Join(err, db.Close()); err != nil {
+		return nil, err
+	}
+	gateway, err := server.Open(ctx, config, log)
+	if err != nil {
+		return nil, err // not gateway: a nil *server.Gateway is no nil Gateway
+	}
+	return demoGateway{gateway}, nil
+}

@@ -125,8 +125,8 @@ func (m *merchant) readPostback() {
 		m.noWebhook = true
 	default:
 		m.want.Secrets.Webhook = p.secret("webhook_secret")
-		if strings.HasPrefix(m.want.Secrets.Webhook.Reveal(), "whsec_") {
-			at.wrong("is used byte for byte, not as base64: write the secret itself, without whsec_")
+		if _, err := directory.ParseWebhookSecret(m.want.Secrets.Webhook); err != nil {
+			at.wrong("%v: write whsec_ and the key in base64, or the key itself without whsec_", err)
 		}
 	}
 }

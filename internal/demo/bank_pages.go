@@ -43,7 +43,7 @@ type form struct {
 
 func (d bankDoor) blank() form {
 	return form{
-		PayerName: "Asha Rao", PayerVPA: "asha.rao@sandbox", When: AtOnce,
+		PayerName: "Asha Rao", PayerVPA: "asha@sandbox", When: AtOnce,
 		Soon: int(d.config.Soon.Seconds()),
 	}
 }

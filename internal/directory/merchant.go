@@ -1,7 +1,10 @@
 package directory
 
 import (
+	"encoding/base64"
+	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/milaan/milaan/money"
@@ -72,12 +75,34 @@ type MerchantSecrets struct {
 	Webhook Secret
 }
 
+// webhookPrefix starts a secret in the form of the Standard Webhooks
+// specification: the rest is the key in base64.
+const webhookPrefix = "whsec_"
+
 // WebhookKey is the key of the Standard Webhooks signature, as raw bytes.
 func (s MerchantSecrets) WebhookKey() []byte {
-	if s.Webhook != "" {
-		return []byte(s.Webhook.Reveal())
+	if s.Webhook == "" {
+		return []byte(s.PrivateKey.Reveal())
 	}
-	return []byte(s.PrivateKey.Reveal())
+	if key, err := ParseWebhookSecret(s.Webhook); err == nil {
+		return key
+	}
+	return []byte(s.Webhook.Reveal())
+}
+
+// ParseWebhookSecret reads a Standard Webhooks secret: whsec_ and base64, or
+// any other text, whose bytes are the key. It fails on whsec_ with anything
+// but base64 behind it.
+func ParseWebhookSecret(secret Secret) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(secret.Reveal(), webhookPrefix)
+	if !ok {
+		return []byte(secret.Reveal()), nil
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, errors.New("what follows whsec_ is not base64")
+	}
+	return key, nil
 }
 
 // Location is the zone in which the merchant reads dates: that of the postback's

@@ -51,6 +51,9 @@ var settleSettings = map[string]string{
 	"statement_timeout": "30000",
 	// An acknowledged payment survives the server's crash (invariant 7).
 	"synchronous_commit": "on",
+	// A gateway that vanishes amid a batch must not keep the others waiting for
+	// its locks until TCP gives it up.
+	"idle_in_transaction_session_timeout": "10000",
 }
 
 // Open connects to the database and brings its schema up to date.
@@ -62,7 +65,9 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	db := &DB{}
 	plainConfig := config.ConnConfig.Copy()
 	plainConfig.RuntimeParams["application_name"] = "milaan"
-	plainConfig.RuntimeParams["synchronous_commit"] = "on"
+	for _, name := range []string{"synchronous_commit", "idle_in_transaction_session_timeout"} {
+		plainConfig.RuntimeParams[name] = settleSettings[name]
+	}
 	db.plain = stdlib.OpenDB(*plainConfig)
 	db.plain.SetMaxOpenConns(max(8, 2*runtime.GOMAXPROCS(0)))
 	db.plain.SetMaxIdleConns(4)

@@ -180,7 +180,7 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			facts.LabelFailures[key][upi.UTR(utr)] = struct{}{}
 			return err
 		}, `SELECT of_merchant, of_method, of_label, v.utr FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
-			CROSS JOIN LATERAL (SELECT utr FROM claims WHERE merchant = of_merchant AND label = of_label AND created_at > $4
+			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM claims WHERE merchant = of_merchant AND label = of_label AND created_at > $4
 				AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT $5) AS v`, append(args, failedSince, keys.MostFailures+1)...)
 	}
 	if len(keys.Addresses) > 0 {
@@ -201,7 +201,7 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			facts.AddressFailures[key][upi.UTR(utr)] = struct{}{}
 			return err
 		}, `SELECT of_merchant, of_addr, v.utr FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_addr)
-			CROSS JOIN LATERAL (SELECT utr FROM claims WHERE merchant = of_merchant AND addr = of_addr AND created_at > $3
+			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM claims WHERE merchant = of_merchant AND addr = of_addr AND created_at > $3
 				AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT $4) AS v`, append(args, failedSince, keys.MostFailures+1)...)
 	}
 	if len(keys.Merchants) > 0 {

@@ -46,10 +46,13 @@ func (r *Records) Lease(ctx context.Context, merchant string, now, until time.Ti
 			}
 			jobs = append(jobs, job)
 			return err
-		}, `UPDATE postbacks SET next_at = $1 WHERE id IN (
-				SELECT id FROM postbacks WHERE merchant = $2 AND state IN ('due', 'held') AND next_at <= $3
-				ORDER BY next_at LIMIT $4 `+r.SkipLocked+`)
-			RETURNING id, attempts, body`, Micros(until), merchant, Micros(now), limit); err != nil {
+			// Materialized: a sub-query in its place may be run more than once, and
+			// would then lock more rows than asked for.
+		}, `WITH due AS MATERIALIZED (
+				SELECT id FROM postbacks WHERE merchant = $1 AND state IN ('due', 'held') AND next_at <= $2
+				ORDER BY next_at LIMIT $3 `+r.SkipLocked+`)
+			UPDATE postbacks SET next_at = $4 WHERE id IN (SELECT id FROM due)
+			RETURNING id, attempts, body`, merchant, Micros(now), limit, Micros(until)); err != nil {
 			return fmt.Errorf("lease events of %s: %w", merchant, err)
 		}
 		for i := range jobs {

@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -72,7 +73,10 @@ var checks = []check{
 	// 6: states are drawn, and each is in the audit log.
 	{"claim %v is %v without a time of settling, or open with one", `SELECT id, state FROM claims WHERE (state IN ('waiting', 'pending')) <> (settled_at = 0)`},
 	{"claim %v is %v, but the audit log does not say so", `SELECT c.id, c.state FROM claims c
-		LEFT JOIN (SELECT DISTINCT subject, action FROM audit) AS a ON a.subject = c.id AND a.action = 'claim.' || c.state WHERE a.subject IS NULL`},
+		LEFT JOIN (SELECT subject, MAX(seq) AS seq FROM audit WHERE action LIKE 'claim.%' GROUP BY subject) AS l ON l.subject = c.id
+		LEFT JOIN audit a ON a.seq = l.seq AND a.action = 'claim.' || c.state WHERE a.seq IS NULL`},
+	{"claim %v is in the audit log, but not kept", `SELECT DISTINCT a.subject FROM audit a LEFT JOIN claims c ON c.id = a.subject
+		WHERE a.action LIKE 'claim.%' AND c.id IS NULL`},
 	{"credit %v is not in the audit log", `SELECT r.id FROM credits r
 		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.received') AS a ON a.subject = r.id WHERE a.subject IS NULL`},
 }
@@ -184,7 +188,7 @@ func (p *Report) walkAudit(ctx context.Context, tx Tx) error {
 	if err := tx.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head`).Scan(&headSeq, &headHash); err != nil {
 		return fmt.Errorf("read the head of the audit log: %w", err)
 	}
-	if headSeq != seq || head != [sha256.Size]byte(headHash) {
+	if headSeq != seq || !bytes.Equal(head[:], headHash) {
 		p.Problems = append(p.Problems, fmt.Sprintf("the audit log ends at entry %d, but its head says %d: the end is missing or was changed", seq, headSeq))
 	}
 	return nil

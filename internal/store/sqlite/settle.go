@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -42,9 +43,9 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.credits, `SELECT ` + records.CreditColumns + ` FROM credits WHERE utr = ? ORDER BY id`},
 		{&s.assignments, `SELECT wallet, shown_at, expires_at FROM assignments
 			WHERE merchant = ? AND method = ? AND label = ? AND shown_at > ? ORDER BY expires_at`},
-		{&s.vainOfLabel, `SELECT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
+		{&s.vainOfLabel, `SELECT DISTINCT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
 			AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT ?`},
-		{&s.vainOfAddr, `SELECT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
+		{&s.vainOfAddr, `SELECT DISTINCT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
 			AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT ?`},
 		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
@@ -164,6 +165,10 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 			f.WalletUse[key] = money.Paise(received)
 			return err
 		}, key.Wallet, int64(key.Day)))
+	}
+	// Claims that were loaded by name came first.
+	for _, open := range f.OpenByUTR {
+		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return f, errors.Join(errs...)
 }

@@ -191,6 +191,26 @@ func testActivate(t *testing.T, fresh Fresh) {
 			h.MustFind(a.ID, deposit.Refused, deposit.UTRTaken)
 			h.MustFind(b.ID, deposit.Credited)
 		}},
+		{"two wallets of one bank account", Setup{Change: func(c *directory.Change) {
+			for _, w := range c.Wallets {
+				if w.ID == "window" || w.ID == "bar" {
+					w.VPA = "Till@UPI"
+				}
+			}
+		}}, func(h *House) {
+			h.MustReport("till", 3, 0, 0, h.Entry(UTR(1), 500_00), h.Entry(UTR(2), 500_00), h.Entry(UTR(3), 500_00))
+			h.MustReport("window", 0, 1, 0, h.Entry(UTR(1), 500_00))
+			h.MustReport("bar", 0, 0, 0, h.Entry(UTR(3), 600_00))
+			w := Claim("a", UTR(1), 500_00)
+			w.Method = "upi_w"
+			h.MustActivate(w, deposit.Credited)
+			h.MustActivate(Claim("b", UTR(1), 500_00), deposit.Refused, deposit.UTRTaken)
+			h.MustAssign(Cafe, "55")
+			theirs := Claim("c", UTR(2), 500_00)
+			theirs.Merchant = Cafe
+			h.MustActivate(theirs, deposit.Credited)
+			h.MustActivate(Claim("d", UTR(3), 500_00), deposit.Pending, deposit.CreditContested)
+		}},
 		{"fees", Setup{}, func(h *House) {
 			h.MustReport("bar", 1, 0, 0, h.Entry(UTR(1), 333_33))
 			h.MustReport("bar", 1, 0, 0, h.Entry(UTR(2), 1_50))

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,7 @@ type House struct {
 	Desk      *deposit.Desk
 	Clock     *Clock
 	setup     Setup
+	behind    *sql.DB // see raw
 }
 
 // MustOpenHouse opens a house on an empty database.
@@ -145,7 +147,7 @@ func usualDirectory() directory.Change {
 	}
 	change := directory.Change{
 		Merchants: []*directory.Merchant{
-			{ID: Shop, Name: "Shop", Timezone: "Asia/Kolkata", AmountPolicy: directory.PolicyExact,
+			{ID: Shop, Name: "Shop", Timezone: "Asia/Kolkata", AmountPolicy: directory.PolicyExact, PostbackURL: "https://shop.example/postback",
 				Secrets: directory.MerchantSecrets{PluginAPI: []directory.Secret{"plugin-secret-of-shop"}, PrivateKey: "private-key-of-shop", AccessKey: "access-key-of-shop"}},
 			{ID: Cafe, Name: "Café", Timezone: "Asia/Kolkata", AmountPolicy: directory.PolicyActual,
 				Fee:     directory.Fee{DepositPercent: percent, DepositFixed: 2 * money.Rupee},
@@ -412,4 +414,20 @@ func (h *House) mustAccount(code string) int64 {
 		h.Fatal(err)
 	}
 	return id
+}
+
+// raw is the database behind the store's back.
+func (h *House) raw() *sql.DB {
+	h.Helper()
+	if h.behind == nil {
+		h.behind = h.Database.Raw(h.TB)
+	}
+	return h.behind
+}
+
+func (h *House) mustExec(query string, args ...any) {
+	h.Helper()
+	if _, err := h.raw().ExecContext(h.Context(), query, args...); err != nil {
+		h.Fatalf("%s: %v", query, err)
+	}
 }

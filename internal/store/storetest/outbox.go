@@ -53,7 +53,7 @@ func (h *House) mustRow(id int64, state postback.State, attempts int, nextAt tim
 	var gotAttempts int
 	var gotNext int64
 	var gotBody []byte
-	err := h.Database.Raw(h.TB).QueryRowContext(h.Context(),
+	err := h.raw().QueryRowContext(h.Context(),
 		`SELECT state, attempts, next_at, body FROM postbacks WHERE id = $1`, id).Scan(&gotState, &gotAttempts, &gotNext, &gotBody)
 	if err != nil {
 		h.Fatal(err)
@@ -102,6 +102,7 @@ func testOutbox(t *testing.T, fresh Fresh) {
 			if job.Event != offers[0] {
 				h.Errorf("offered %+v\nleased  %+v", offers[0], job.Event)
 			}
+			h.mustLease(Cafe, Start, 10, h.mustDeposit(Cafe, 2)) // has no address to deliver to at once
 		}},
 		{"leases", Setup{}, func(h *House) {
 			var ids []int64

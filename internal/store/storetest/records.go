@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -239,7 +240,7 @@ func testSettle(t *testing.T, fresh Fresh) {
 
 	// A claim and a credit come back as they were written.
 	full := claim(first, "a", UTR(1), deposit.Waiting)
-	full.Label, full.Addr = "naïve \"label\"\\ हिन्दी 😀 ", mustAddr("2001:db8::1")
+	full.Label, full.Addr = "naïve \"label\"\\ हिन्दी 😀 ", netip.MustParseAddr("2001:db8::1")
 	full.History = deposit.History{Shown: []string{"till", "bar"}, LabelFailures: 3, AddressFailures: 2, MerchantFailures: 1}
 	held := claim(first+1, "b", UTR(1), deposit.Pending)
 	held.Reasons, held.CreditID = deposit.Reasons{deposit.AmountDiffers, "rule:x y"}, 4711

@@ -1,0 +1,196 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/server"
+)
+
+const installation = `
+merchants:
+  - {id: shop, name: Sample shop, domain: shop.localhost, plugin_api_secret: s3cret, withdrawal_private_key: wkey}
+wallets:
+  - {id: w1, method: upi_l, vpa: test@upi, name: Test Traders, merchants: [shop]}
+feeds:
+  - {id: bank1, kind: json, wallet: w1, token: feedtoken}
+`
+
+type running struct {
+	*server.Gateway
+	stop    context.CancelFunc
+	stopped chan error
+}
+
+// start runs a gateway with the sample installation on a database of its own.
+func start(t *testing.T) *running {
+	t.Helper()
+	config := server.DefaultConfig()
+	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
+	config.Listen, config.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
+	config.StopAfter = 5 * time.Second
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	g, err := server.Open(ctx, config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{Gateway: g, stop: stop, stopped: make(chan error, 1)}
+	file, err := apply.Parse("shop.yaml", []byte(installation))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := apply.Run(ctx, g.Store(), file, apply.Options{Now: time.Now}); err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.stopped <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-r.stopped; err != nil {
+			t.Errorf("the gateway stopped with %v", err)
+		}
+	})
+	return r
+}
+
+func ask(t *testing.T, method, url, bearer, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bearer != "" {
+		req.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	data, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(data)
+}
+
+func TestGatewayServes(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	base, admin := "http://"+g.Addr().String(), "http://"+g.AdminAddr().String()
+	for _, tt := range []struct{ method, url, bearer, body, want string }{
+		{"GET", admin + "/healthz", "", "", "ok"},
+		{"GET", admin + "/readyz", "", "", "ready"},
+		{"POST", base + "/feeds/bank1", "feedtoken", `{"credits":[{"utr":"321323438267","amount":"500.00"}]}`,
+			`{"accepted":1,"duplicate":0,"matched":0,"refused":[]}`},
+		{"POST", base + "/api/v1/transaction/activate", "s3cret",
+			`{"currency_code":"INR","wallet_type":"upi_l","label":"55","key1":"321323438267","amount":500,"custom_transaction_id":"1"}`,
+			`{"status":"ok","deposit":true,"deposit_amount":500,"currency":{"code":"INR","symbol":"INR"}}`},
+	} {
+		// The directory that was applied is followed within a second.
+		var status int
+		var got string
+		for range 40 {
+			if status, got = ask(t, tt.method, tt.url, tt.bearer, tt.body); status != http.StatusNotFound {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if status != http.StatusOK || strings.TrimSpace(got) != tt.want {
+			t.Errorf("%s answered %d %s, want %s", tt.url, status, got, tt.want)
+		}
+	}
+	_, metrics := ask(t, "GET", admin+"/metrics", "", "")
+	for _, want := range []string{
+		`milaan_activations_total{state="credited"} 1`, `milaan_credits_total{result="accepted"} 1`, "milaan_rates_age_seconds",
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if strings.Contains(metrics, "321323438267") {
+		t.Error("the metrics show a UTR")
+	}
+	if status, _ := ask(t, "GET", base+"/metrics", "", ""); status != http.StatusNotFound {
+		t.Errorf("the public listener answers /metrics with %d", status)
+	}
+}
+
+func TestGatewayRefusesTakenAddress(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	config := server.DefaultConfig()
+	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
+	config.Listen = g.Addr().String()
+	if _, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "MILAAN_LISTEN") {
+		t.Errorf("a taken address gives %v", err)
+	}
+}
+
+// TestGatewayCutsSlowClients: a client that sends its header, or its body, a
+// byte at a time does not hold a connection for ever.
+func TestGatewayCutsSlowClients(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	const head = "POST /feeds/bank1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer feedtoken\r\nContent-Length: 1000\r\n"
+	for name, sent := range map[string]string{"header": head, "body": head + "\r\n{"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = conn.Close() }()
+			if _, err := io.WriteString(conn, sent); err != nil {
+				t.Fatal(err)
+			}
+			// Well beyond the time-outs: were the client not cut off, this
+			// would be what ends the test.
+			if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.Copy(io.Discard, conn)
+			var timeout net.Error
+			if errors.As(err, &timeout) && timeout.Timeout() {
+				t.Error("the connection is still open")
+			}
+		})
+	}
+}
+
+// TestGatewayDrains: a request in flight when the gateway is told to stop is
+// still answered.
+func TestGatewayDrains(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", g.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	const body = `{"credits":[]}`
+	if _, err := io.WriteString(conn, "POST /feeds/bank1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer feedtoken\r\nContent-Length: 14\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(200 * time.Millisecond) // until the request is being read
+	g.stop()
+	time.Sleep(200 * time.Millisecond)
+	if _, err := io.WriteString(conn, body[1:]); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(answer), "HTTP/1.1 ") {
+		t.Errorf("the request in flight got %q", answer)
+	}
+}

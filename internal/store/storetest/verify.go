@@ -1,0 +1,148 @@
+package storetest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/feed"
+)
+
+// damages are what verify must find, each done behind the store's back to a
+// house with one deposit of 500 rupees ("a", of till), one unclaimed credit, a
+// claim in review, one that waits and one that was rejected.
+var damages = []struct {
+	name string
+	// free drops the guards first.
+	free bool
+	do   string
+	want string // in one of the problems
+}{
+	{"a balance", false, `UPDATE accounts SET balance = balance + 1 WHERE code = 'merchant:shop'`, "account merchant:shop has balance"},
+	{"two balances that cancel out", false, `UPDATE accounts SET balance = balance + CASE code WHEN 'wallet:till' THEN 1 ELSE -1 END
+		WHERE code IN ('wallet:till', 'merchant:shop')`, "wallet wallet:till holds"},
+	{"a posting gone", true, `DELETE FROM postings WHERE kind = 'deposit'`, "but its postings add up to"},
+	{"a posting changed", true, `UPDATE postings SET amount = amount + 1 WHERE kind = 'deposit'`, "but its postings add up to"},
+	{"a posting to an unknown account", true, `UPDATE postings SET debit = 999999 WHERE kind = 'deposit'`, "touches an account that does not exist"},
+	{"a posting in another currency", true, `UPDATE postings SET currency = 'USD' WHERE kind = 'deposit'`, "another currency"},
+	{"a postback gone", false, `DELETE FROM postbacks`, "has no postback"},
+	{"a postback of another merchant", false, `UPDATE postbacks SET merchant = 'cafe'`, "has no postback"},
+	{"a postback of nothing", false, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
+		SELECT 999999, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at FROM postbacks`, "postback 999999 has no deposit"},
+	{"a deposit gone", false, `DELETE FROM deposits`, "but its deposit says otherwise"},
+	{"a deposit's amount", false, `UPDATE deposits SET amount = amount - 1`, "does not agree with its credit"},
+	{"a deposit's fee", false, `UPDATE deposits SET fee = fee + 1`, "merchant:shop is owed"},
+	{"a deposit's wallet", false, `UPDATE deposits SET wallet = 'spare'`, "does not agree with its credit"},
+	{"a deposit's merchant", false, `UPDATE deposits SET merchant = 'cafe'`, "but its deposit says otherwise"},
+	{"a credit's amount", false, `UPDATE credits SET amount = amount + 1 WHERE state = 'unclaimed'`, "its credits add up to"},
+	{"a credit's state", false, `UPDATE credits SET state = 'unclaimed' WHERE state = 'bound'`, "is unclaimed with claim"},
+	{"a credit made free", false, `UPDATE credits SET state = 'unclaimed', claim_id = 0 WHERE state = 'bound'`, "is unclaimed with claim 0"},
+	{"a credit bound to nothing", false, `UPDATE credits SET state = 'bound', claim_id = 999999 WHERE state = 'unclaimed'`, "is bound with claim 999999"},
+	{"a credit's wallet", false, `UPDATE credits SET wallet = 'spare' WHERE state = 'unclaimed'`, "wallet wallet:till holds"},
+	{"a credit's UTR", false, `UPDATE credits SET utr = '999999999999' WHERE state = 'bound'`, "in wallet, UTR, amount or currency"},
+	{"a credit gone", false, `DELETE FROM credits WHERE state = 'unclaimed'`, "its credits add up to"},
+	{"a credit out of nothing", false, `INSERT INTO credits SELECT 999999, wallet, '999999999998', 1, currency, payer_vpa, payer_name, note, reference,
+		booked_at, received_at, feed, trust, state, 0, contested FROM credits WHERE state = 'unclaimed' AND amount = 20000`, "credit 999999 is not in the audit log"},
+	{"a credit bound twice", false, `UPDATE claims SET state = 'credited', deposited = 50000, settled_at = 1,
+		credit_id = (SELECT credit_id FROM deposits) WHERE custom_id = 'waits'`, "is credited, but its deposit says otherwise"},
+	{"a claim credited without a deposit", false, `UPDATE claims SET state = 'credited', settled_at = 1 WHERE custom_id = 'held'`, "is credited, but its deposit says otherwise"},
+	{"a credited claim taken back", false, `UPDATE claims SET state = 'rejected' WHERE custom_id = 'a'`, "is rejected, but its deposit says otherwise"},
+	{"a claim's merchant", false, `UPDATE claims SET merchant = 'cafe' WHERE custom_id = 'a'`, "but its deposit says otherwise"},
+	{"a claim's deposited amount", false, `UPDATE claims SET deposited = deposited + 1 WHERE custom_id = 'a'`, "but its deposit says otherwise"},
+	{"a claim rejected by nobody", false, `UPDATE claims SET state = 'rejected', settled_at = 1 WHERE custom_id = 'held'`, "is rejected, but the audit log does not say so"},
+	{"a rejected claim that waits again", false, `UPDATE claims SET state = 'pending', settled_at = 0 WHERE custom_id = 'rejected'`, "is pending, but the audit log does not say so"},
+	{"an open claim settled", false, `UPDATE claims SET settled_at = 1 WHERE custom_id = 'waits'`, "without a time of settling, or open with one"},
+	{"a claim gone", false, `DELETE FROM claims WHERE custom_id = 'waits'`, "is in the audit log, but not kept"},
+	{"a wallet's day", false, `UPDATE wallet_days SET received = received + 1`, "by its days"},
+	{"an audit entry's text", true, `UPDATE audit SET why = why || '!' WHERE seq = 2`, "audit entry 2 was changed"},
+	{"an audit entry's actor", true, `UPDATE audit SET actor = 'operator:bob' WHERE seq = 3`, "audit entry 3 was changed"},
+	{"an audit entry gone", true, `DELETE FROM audit WHERE seq = 3`, "entries are missing"},
+	{"the audit log's end gone", true, `DELETE FROM audit WHERE seq = (SELECT MAX(seq) FROM audit)`, "the end is missing"},
+	{"the audit log's head", false, `UPDATE audit_head SET seq = seq - 1`, "the end is missing"},
+	{"the audit log's head cut short", false, `UPDATE audit_head SET hash = substr(hash, 1, 7)`, "the end is missing"},
+}
+
+func mustOpenDamageable(t *testing.T, fresh Fresh) *House {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	h.MustReport("till", 4, 0, 0, h.Entry(UTR(1), 500_00), h.Entry(UTR(2), 200_00), h.Entry(UTR(3), 300_00), h.Entry(UTR(4), 400_00))
+	h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Credited)
+	h.MustActivate(Claim("held", UTR(3), 301_00), deposit.Pending, deposit.AmountDiffers)
+	h.MustActivate(Claim("waits", UTR(9), 500_00), deposit.Waiting)
+	h.MustReject(h.MustActivate(Claim("rejected", UTR(4), 401_00), deposit.Pending, deposit.AmountDiffers).ID)
+	return h
+}
+
+// mustDropGuards drops the triggers, as somebody with the database's password could.
+func (h *House) mustDropGuards() {
+	h.Helper()
+	if h.Database.Embedded() {
+		for _, trigger := range []string{"postings_stay", "postings_remain", "audit_stays", "audit_remains"} {
+			h.mustExec(`DROP TRIGGER ` + trigger)
+		}
+		return
+	}
+	h.mustExec(`DROP TRIGGER postings_stay ON postings`)
+	h.mustExec(`DROP TRIGGER audit_stays ON audit`)
+}
+
+func testVerify(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := mustOpenDamageable(t, fresh)
+	r := h.MustVerify()
+	if r.Credits != 4 || r.Claims != 4 || r.Deposits != 1 || r.Postings != 5 || r.Postbacks != 1 || r.AuditEntries != 10 ||
+		r.Held != 1400_00 || r.Unclaimed != 900_00 || r.Owed != 500_00 || r.Fees != 0 {
+		t.Errorf("the report is %+v", r)
+	}
+
+	for _, guarded := range []string{
+		`UPDATE postings SET amount = 1`, `DELETE FROM postings`, `UPDATE audit SET why = ''`, `DELETE FROM audit`,
+	} {
+		if _, err := h.raw().ExecContext(t.Context(), guarded); err == nil {
+			t.Fatalf("%s was let through", guarded)
+		}
+	}
+	for _, forbidden := range []string{
+		`INSERT INTO deposits SELECT 999999, merchant, wallet, credit_id, amount, fee, rates_id, at FROM deposits`,
+		`INSERT INTO credits SELECT 999999, wallet, utr, amount, currency, payer_vpa, payer_name, note, reference, booked_at, received_at,
+			feed, trust, state, claim_id, contested FROM credits`,
+		`UPDATE claims SET custom_id = 'a' WHERE custom_id = 'held'`,
+		`UPDATE credits SET amount = 0`, `UPDATE claims SET state = 'lost'`, `UPDATE deposits SET fee = amount + 1`,
+	} {
+		if _, err := h.raw().ExecContext(t.Context(), forbidden); err == nil {
+			t.Fatalf("%s was let through", forbidden)
+		}
+	}
+
+	// Each damage is done to a house of its own, so that none hides another.
+	for _, d := range damages {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			h := mustOpenDamageable(t, fresh)
+			if d.free {
+				h.mustDropGuards()
+			}
+			h.mustExec(d.do)
+			report, err := h.Store.Verify(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(strings.Join(report.Problems, "\n"), d.want) {
+				t.Errorf("no problem says %q:\n%s", d.want, strings.Join(report.Problems, "\n"))
+			}
+		})
+	}
+	t.Run("many problems of a kind", func(t *testing.T) {
+		h := MustOpenHouse(t, fresh(t), Setup{})
+		entries := make([]feed.Entry, 0, 30)
+		for i := range 30 {
+			entries = append(entries, h.Entry(UTR(i+1), 1_00))
+		}
+		h.MustReport("till", 30, 0, 0, entries...)
+		h.mustExec(`UPDATE credits SET claim_id = 1`)
+		report, err := h.Store.Verify(t.Context())
+		if err != nil || len(report.Problems) != 21 || !strings.Contains(report.Problems[20], "more of the same") {
+			t.Errorf("%d problems, %v", len(report.Problems), err)
+		}
+	})
+}
