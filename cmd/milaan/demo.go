@@ -12,17 +12,23 @@ import (
 )
 
 type demoCommand struct {
-	Dir    string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
-	Listen string `placeholder:"ADDRESS" help:"Address of the gateway, such as 127.0.0.1:8080; the shop and the bank get the next two ports."`
-	Auto   bool   `help:"Play payments through, print each step with its JSON, and exit."`
+	Dir  string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
+	Auto bool   `help:"Play payments through, print each step with its JSON, and exit."`
 }
 
-// Run shows everything on this computer. It reads no settings: what the
-// environment says is meant for a real gateway.
-func (d demoCommand) Run(ctx context.Context, term terminal) error {
+// Help stands under the one line of the command.
+func (demoCommand) Help() string {
+	return "--listen=ADDRESS moves the gateway to that address of this computer, such as 127.0.0.1:9000, " +
+		"and the shop and the bank to the next two ports. Without it, the demo takes 8080 to 8082, or free ports instead of those in use."
+}
+
+// Run shows everything on this computer. Of the settings it heeds only the
+// flag --listen: what the environment and a file say is meant for a real
+// gateway.
+func (d demoCommand) Run(ctx context.Context, s *settings, term terminal) error {
 	log := slog.New(slog.NewTextHandler(term.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	err := demo.Run(ctx, demo.Options{
-		Dir: d.Dir, Listen: d.Listen, Auto: d.Auto, Out: term.out, Now: time.Now, Log: log,
+		Dir: d.Dir, Listen: s.flags.given()["listen"], Auto: d.Auto, Out: term.out, Now: time.Now, Log: log,
 		Open: func(ctx context.Context, i demo.Installation) (demo.Gateway, error) { return openDemo(ctx, i, log) },
 	})
 	if errors.Is(err, demo.ErrListen) {

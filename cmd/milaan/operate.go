@@ -14,6 +14,8 @@ import (
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
 )
 
@@ -38,11 +40,7 @@ type applyCommand struct {
 }
 
 // Run applies the file. It works beside a running gateway, which follows.
-func (a applyCommand) Run(ctx context.Context, s *settings, term terminal) (err error) {
-	config, err := s.load()
-	if err != nil {
-		return err
-	}
+func (a applyCommand) Run(ctx context.Context, s *settings, term terminal) error {
 	data, err := os.ReadFile(filepath.Clean(a.File))
 	if err != nil {
 		return err
@@ -51,52 +49,48 @@ func (a applyCommand) Run(ctx context.Context, s *settings, term terminal) (err 
 	if err != nil {
 		return err
 	}
+	return s.withStore(ctx, func(db store.Store) error {
+		plan, err := apply.Run(ctx, db, file, apply.Options{DryRun: a.DryRun, Now: time.Now})
+		if err != nil {
+			return err
+		}
+		return apply.Write(term.out, plan)
+	})
+}
+
+// withStore does something with the database the settings name.
+func (s *settings) withStore(ctx context.Context, do func(store.Store) error) (err error) {
+	config, err := s.load()
+	if err != nil {
+		return err
+	}
 	db, err := server.OpenStore(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	plan, err := apply.Run(ctx, db, file, apply.Options{DryRun: a.DryRun, Now: time.Now})
-	if err != nil {
-		return err
-	}
-	return apply.Write(term.out, plan)
+	return do(db)
 }
 
 type migrateCommand struct{}
 
 // Run opens the database, which brings its schema up to date.
 func (migrateCommand) Run(ctx context.Context, s *settings, term terminal) error {
-	config, err := s.load()
-	if err != nil {
+	return s.withStore(ctx, func(store.Store) error {
+		_, err := fmt.Fprintln(term.out, "the schema is up to date")
 		return err
-	}
-	db, err := server.OpenStore(ctx, config)
-	if err != nil {
-		return err
-	}
-	if err := db.Close(); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(term.out, "the schema is up to date")
-	return err
+	})
 }
 
 type verifyCommand struct{}
 
 // Run checks every invariant and fails when one does not hold.
-func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) (err error) {
-	config, err := s.load()
-	if err != nil {
+func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) error {
+	var report records.Report
+	if err := s.withStore(ctx, func(db store.Store) (err error) {
+		report, err = db.Verify(ctx)
 		return err
-	}
-	db, err := server.OpenStore(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	report, err := db.Verify(ctx)
-	if err != nil {
+	}); err != nil {
 		return fmt.Errorf("the books could not be checked: %w", err)
 	}
 	for _, problem := range report.Problems {
@@ -136,18 +130,12 @@ type reviewList struct {
 }
 
 // Run lists claims with why they are held and which credits they could have.
-func (l reviewList) Run(ctx context.Context, s *settings, term terminal) (err error) {
-	config, err := s.load()
-	if err != nil {
+func (l reviewList) Run(ctx context.Context, s *settings, term terminal) error {
+	var reviews []deposit.Review
+	if err := s.withStore(ctx, func(db store.Store) (err error) {
+		reviews, err = db.PendingClaims(ctx, l.After, l.Limit)
 		return err
-	}
-	db, err := server.OpenStore(ctx, config)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	reviews, err := db.PendingClaims(ctx, l.After, l.Limit)
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	if len(reviews) == 0 {

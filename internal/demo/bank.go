@@ -190,6 +190,7 @@ func (b *Bank) Pay(ctx context.Context, p Payment) (*Transfer, error) {
 			case <-b.closed:
 			}
 		})
+	case Held:
 	}
 	return t, nil
 }

@@ -31,11 +31,13 @@ import (
 
 // Gateway is the gateway of the demo, open and not yet running.
 type Gateway interface {
-	// Addr is where its doors listen, AdminAddr its metrics.
+	// Addr is where its doors listen.
 	Addr() net.Addr
+	// AdminAddr is where its metrics are.
 	AdminAddr() net.Addr
-	// Run serves until ctx ends; Close is for a gateway that never ran.
+	// Run serves until ctx ends.
 	Run(ctx context.Context) error
+	// Close is for a gateway that never ran.
 	Close() error
 	// Verify does what milaan verify does.
 	Verify(ctx context.Context) (Books, error)

@@ -88,8 +88,10 @@ type orderView struct {
 
 func newOrderView(o *Order) orderView {
 	item, _ := findProduct(o.Product) // one that is no longer sold is shown without its name
-	v := orderView{Order: o, Item: item, Step: 1}
+	v := orderView{Order: o, Item: item}
 	switch o.State() {
+	case Awaiting:
+		v.Step = 1
 	case Paid:
 		v.Step = 3
 	case Checking:
@@ -168,7 +170,7 @@ func (d shopDoor) pay(w http.ResponseWriter, r *http.Request) {
 // showPay shows where to pay to, and the field for the UTR.
 func (d shopDoor) showPay(w http.ResponseWriter, r *http.Request, status int, o *Order, problem error, typed string) {
 	if o.State() == Paid {
-		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
+		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther) //nolint:gosec // the order's own id, and a path of this site
 		return
 	}
 	svg, err := upi.QRSVG(o.UPILink, upi.QROptions{Label: "UPI payment of " + money.Format(o.Total, money.English) + " to " + o.Name})

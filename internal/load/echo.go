@@ -10,6 +10,12 @@ import (
 	"time"
 )
 
+type echo struct {
+	Status  string      `json:"status"`
+	Deposit bool        `json:"deposit"`
+	Amount  json.Number `json:"deposit_amount"`
+}
+
 // ServeEcho answers every activation with a fixed `ok` over bare net/http: the
 // most this machine can do. What the gateway does is measured against it.
 func ServeEcho(ctx context.Context, addr string) error {
@@ -28,7 +34,7 @@ func ServeEcho(ctx context.Context, addr string) error {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		// A client that went away misses nothing.
-		_ = json.NewEncoder(w).Encode(map[string]any{"status": "ok", "deposit": true, "deposit_amount": request.Amount})
+		_ = json.NewEncoder(w).Encode(echo{Status: "ok", Deposit: true, Amount: request.Amount})
 	})}
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
