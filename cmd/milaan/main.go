@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/server"
 )
 
@@ -91,14 +92,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case err == nil:
 		return exitDone
 	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", oneLine(err))
 		return exitUsage
 	case errors.Is(err, errReported):
 		return exitFailed
 	default:
-		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", oneLine(err))
 		return exitFailed
 	}
+}
+
+// oneLine is an error as one line; what is wrong with a file stays a line each.
+func oneLine(err error) string {
+	if problems, ok := errors.AsType[apply.Errors](err); ok {
+		return problems.Error()
+	}
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\t' }), "; ")
 }
 
 // usageError is a wrong use that the grammar could not find.

@@ -109,6 +109,9 @@ func (d *Door) status(c *call) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the claim: %w", err)
 	}
+	if claim.Overdue(d.Now()) {
+		claim.State = deposit.Expired // it will be: the sweep has not come by yet
+	}
 	out, err := outcomeOf(claim)
 	if err != nil {
 		return nil, err

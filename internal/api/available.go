@@ -44,6 +44,7 @@ func (d *Door) available(c *call) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read what wallets received today: %w", err)
 	}
+	logo := c.origin() + methodLogoPath
 	params.Currencies = append(params.Currencies, currencySign{Code: string(money.INR), Symbol: "₹"})
 	for _, method := range c.dir.Methods {
 		if !c.merchant.MethodOn(method) || !c.hasHeadroom(method, used) {
@@ -51,7 +52,7 @@ func (d *Door) available(c *call) (any, error) {
 		}
 		params.Wallets = append(params.Wallets, availableMethod{
 			Type: method.Type, Currency: money.INR, Order: method.Order,
-			Name: method.Label(c.query.Get("lang")), Logo: methodLogoPath, IsManual: true,
+			Name: method.Label(c.query.Get("lang")), Logo: logo, IsManual: true,
 		})
 	}
 	return availableAnswer{Status: "ok", Params: params}, nil

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strconv"
+	"strings"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
@@ -31,8 +33,11 @@ type call struct {
 // or an error that [Door.reply] has the words for.
 type answer func(*call) (any, error)
 
-// maxBody is how long a request may be, in bytes.
-const maxBody = 1 << 20
+const (
+	maxBody     = 1 << 20  // bytes of a request that are read
+	mostDrained = 32 << 20 // and of a longer one that are thrown away
+	mostPath    = 200      // bytes of a path that are logged
+)
 
 // body reads the request's body. The error is a *requestError.
 func (c *call) body() ([]byte, error) {
@@ -46,6 +51,9 @@ func (c *call) body() ([]byte, error) {
 	case errors.As(err, &tooLong):
 		f := badBody(fmt.Sprintf("must have at most %d bytes", maxBody))
 		f.status, f.message = http.StatusRequestEntityTooLarge, "The request is too large: send it in smaller pieces"
+		// A client that is still sending when the connection closes never
+		// reads the answer, so some more of the body is thrown away.
+		_, _ = io.CopyN(io.Discard, c.Body, mostDrained)
 		return nil, f
 	default:
 		return nil, badBody("did not arrive whole: send it again")
@@ -120,11 +128,19 @@ func (d *Door) serve(route string, next answer) http.Handler {
 		d.Metrics.Requests.WithLabelValues(route, strconv.Itoa(out.status)).Observe(took.Seconds())
 		// The path alone: the query holds the secret.
 		attrs := append(make([]slog.Attr, 0, 6),
-			slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Int("status", out.status),
+			slog.String("method", r.Method), slog.String("path", shortened(r.URL.Path)), slog.Int("status", out.status),
 			slog.Duration("took", took), slog.Int("bytes", len(out.body)))
 		attrs = append(attrs, c.who()...)
 		d.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 	})
+}
+
+// shortened keeps strangers from filling the log.
+func shortened(path string) string {
+	if len(path) <= mostPath {
+		return path
+	}
+	return strings.ToValidUTF8(path[:mostPath], "") + "…"
 }
 
 // who names the caller in logs.
@@ -163,6 +179,10 @@ func (d *Door) reply(ctx context.Context, c *call, next answer) (out reply) {
 		return out
 	case errors.Is(err, errNotFound):
 		return reply{status: http.StatusNotFound, contentType: "text/plain; charset=utf-8", body: []byte("Not found")}
+	case errors.Is(err, deposit.ErrTooMany):
+		out = tryAgain("Too many of your requests are waiting: send fewer at once")
+		out.status = http.StatusTooManyRequests
+		return out
 	case errors.Is(err, deposit.ErrBusy):
 		return tryAgain("Too many requests are waiting: try again shortly")
 	case errors.Is(err, deposit.ErrClosed):

@@ -14,7 +14,10 @@ import (
 // ofMerchant lets merchants through (protocol, section 1).
 func (d *Door) ofMerchant(next answer) answer {
 	return func(c *call) (any, error) {
-		c.merchant = d.caller(c)
+		if c.merchant = d.caller(c); c.merchant == nil {
+			c.dir = d.Directory.Look(c.Context())
+			c.merchant = d.caller(c)
+		}
 		if c.merchant == nil {
 			return nil, errNotFound
 		}
@@ -68,6 +71,19 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
+// origin is the address under which the caller reached the door, for links in
+// answers. Merchants' hosts are served by https (protocol, section 4), whoever
+// ends it; a single host on loopback is not.
+func (c *call) origin() string {
+	host := hostname(c.Host)
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	local := err == nil && addr.IsLoopback() || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	if c.TLS == nil && local {
+		return "http://" + c.Host
+	}
+	return "https://" + c.Host
+}
+
 // connectionAddr is the address at the other end of the connection; the zero
 // one where it has none, which no allow list holds.
 func connectionAddr(r *http.Request) netip.Addr {
@@ -82,17 +98,28 @@ func connectionAddr(r *http.Request) netip.Addr {
 // alike, and take alike.
 func (d *Door) ofFeed(next answer) answer {
 	return func(c *call) (any, error) {
-		f := c.dir.Feed(c.PathValue("id"))
-		known := f != nil && !f.Retired && f.Token != ""
-		var token string
-		if known {
-			token = f.Token.Reveal()
+		if c.feed = c.reporter(); c.feed == nil {
+			c.dir = d.Directory.Look(c.Context())
+			c.feed = c.reporter()
 		}
-		given, want := sha256.Sum256([]byte(c.bearer())), sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(given[:], want[:]) != 1 || !known {
+		if c.feed == nil {
 			return nil, errNotFound
 		}
-		c.feed = f
 		return next(c)
 	}
+}
+
+// reporter is the feed that makes the call, or nil.
+func (c *call) reporter() *directory.Feed {
+	f := c.dir.Feed(c.PathValue("id"))
+	known := f != nil && !f.Retired && f.Token != ""
+	var token string
+	if known {
+		token = f.Token.Reveal()
+	}
+	given, want := sha256.Sum256([]byte(c.bearer())), sha256.Sum256([]byte(token))
+	if subtle.ConstantTimeCompare(given[:], want[:]) != 1 || !known {
+		return nil
+	}
+	return f
 }

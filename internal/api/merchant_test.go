@@ -368,9 +368,9 @@ func TestAvailable(t *testing.T) {
 	t.Parallel()
 	const (
 		inr    = `{"status":"ok","params":{"currency_data":[{"code":"INR","symbol":"₹"}],"wallets":[`
-		upi    = `{"type":"upi_l","currency_code":"INR","order":1,"name":"UPI","logo":"/assets/methods/upi.svg","is_manual":true}`
-		hindi  = `{"type":"upi_l","currency_code":"INR","order":1,"name":"यूपीआई","logo":"/assets/methods/upi.svg","is_manual":true}`
-		wallet = `{"type":"upi_w","currency_code":"INR","order":2,"name":"UPI wallet","logo":"/assets/methods/upi.svg","is_manual":true}`
+		upi    = `{"type":"upi_l","currency_code":"INR","order":1,"name":"UPI","logo":"https://example.com/assets/methods/upi.svg","is_manual":true}`
+		hindi  = `{"type":"upi_l","currency_code":"INR","order":1,"name":"यूपीआई","logo":"https://example.com/assets/methods/upi.svg","is_manual":true}`
+		wallet = `{"type":"upi_w","currency_code":"INR","order":2,"name":"UPI wallet","logo":"https://example.com/assets/methods/upi.svg","is_manual":true}`
 		end    = `]}}`
 		none   = `{"status":"ok","params":{"currency_data":[],"wallets":[]}}`
 	)

@@ -27,7 +27,7 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 	h := open(t, &desk{summary: feed.Summary{Accepted: 1, Matched: 1, Refused: []feed.Refusal{{Index: 2, Error: "known with another amount"}}}})
 	w := h.report("bank1", "Bearer feedtoken", `{"credits":[
-		{"utr":355015818634,"amount":"1"},
+		{"utr":55015818634,"amount":"1"},
 		{"utr":"355015818634","amount":"1000.00","currency":"INR","payer_vpa":"a@okaxis","payer_name":"A B","note":"rent","at":"2026-01-02T15:04:05+05:30","reference":"R1"},
 		{"utr":"355015818635","amount":2},
 		{"utr":"355015818636"}]}`)

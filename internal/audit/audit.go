@@ -42,9 +42,9 @@ func Verify(head [sha256.Size]byte, e Entry) bool {
 // sum hashes length-prefixed fields, so that no two entries share a preimage.
 func sum(buf []byte, head [sha256.Size]byte, e *Entry) ([]byte, [sha256.Size]byte) {
 	buf = append(buf, head[:]...)
-	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Seq))            //nolint:gosec // the bits, not the number
+	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Seq)) //nolint:gosec // the bits, not the number
 	buf = binary.BigEndian.AppendUint64(buf, uint64(e.At.UnixMicro()))
-	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Subject))        //nolint:gosec // the bits
+	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Subject)) //nolint:gosec // the bits
 	for _, s := range []string{e.Actor, e.Action, e.Why} {
 		buf = binary.BigEndian.AppendUint32(buf, uint32(len(s))) //nolint:gosec // texts of an entry are short
 		buf = append(buf, s...)

@@ -141,6 +141,18 @@ func (b *book) weigh(c *Claim) Decision {
 	})
 }
 
+// reconsider settles a waiting claim whose credit has come after all: to a
+// wallet that serves the merchant only since then.
+func (b *book) reconsider(actor string, c *Claim) error {
+	if c.State != Waiting {
+		return nil
+	}
+	if d := b.weigh(c); d.State == Credited || d.State == Pending {
+		return b.follow(actor, c, d)
+	}
+	return nil
+}
+
 // follow carries a decision out on an open claim.
 func (b *book) follow(actor string, c *Claim, d Decision) error {
 	switch d.State {

@@ -61,6 +61,9 @@ func (a *activate) run(b *book) error {
 		if !c.sameRequest(a.Activation) {
 			return refuse(CustomIDUsed, "custom_transaction_id was used before with other content: send a new one")
 		}
+		if err := b.reconsider(a.Via+":"+a.Merchant, c); err != nil {
+			return err
+		}
 		a.claim = *c
 		return nil
 	}
@@ -296,7 +299,13 @@ func (e *expire) need(k *Keys, _ *directory.Snapshot) {
 func (e *expire) run(b *book) error {
 	c := b.facts.Claims[e.ref.ID]
 	// The credit may have come in the meantime: then there is nothing to end.
-	if c != nil && c.State == Waiting && !c.ExpiresAt.After(b.now) {
+	if c == nil || c.State != Waiting || c.ExpiresAt.After(b.now) {
+		return nil
+	}
+	if err := b.reconsider("system", c); err != nil {
+		return err
+	}
+	if c.State == Waiting {
 		b.close("system", c, Expired, nil)
 	}
 	return nil

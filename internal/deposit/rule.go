@@ -2,10 +2,13 @@ package deposit
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/vm"
 
 	"github.com/milaan/milaan/internal/directory"
@@ -71,10 +74,18 @@ func CompileRules(rules []*directory.Rule) ([]Rule, error) {
 }
 
 func compileRule(r *directory.Rule) (Rule, error) {
-	options := append([]expr.Option{expr.Env(ruleFacts{}), expr.AsBool()}, sumOperators...)
+	// Without a clock: the same facts give the same decision at any time.
+	options := append([]expr.Option{expr.Env(ruleFacts{}), expr.AsBool(), expr.DisableBuiltin("now")}, sumOperators...)
 	program, err := expr.Compile(r.When, options...)
 	if err != nil {
 		return Rule{}, fmt.Errorf("rule %s: %w", r.Name, err)
+	}
+	uses := sumUses{}
+	if root := program.Node(); root != nil {
+		ast.Walk(&root, &uses)
+	}
+	if uses.stray {
+		return Rule{}, fmt.Errorf("rule %s: an amount can only be compared with ==, !=, <, <=, > and >=, to rupees or to another amount", r.Name)
 	}
 	rule := Rule{name: r.Name, program: program}
 	// A dry run finds what only shows when running: 0.001 rupees, say.
@@ -160,6 +171,21 @@ var sumOperators = func() []expr.Option {
 	}
 	return options
 }()
+
+// sumUses finds an amount that stands where expr does not refuse it and would
+// give a wrong answer: amount in [500, 99.50] is never true.
+type sumUses struct{ stray bool }
+
+// Visit looks at one node; comparisons of amounts have become calls by now.
+func (u *sumUses) Visit(node *ast.Node) {
+	isSum := func(n ast.Node) bool { return n.Type() == reflect.TypeFor[sum]() }
+	switch n := (*node).(type) {
+	case *ast.BinaryNode:
+		u.stray = u.stray || isSum(n.Left) || isSum(n.Right)
+	case *ast.ArrayNode:
+		u.stray = u.stray || slices.ContainsFunc(n.Nodes, isSum)
+	}
+}
 
 // paiseOf reads a side of a comparison. A literal with decimals reaches us as
 // the nearest binary number; its shortest decimal text is what was written.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 // Source is where the directory is stored.
@@ -23,16 +25,33 @@ type Cache struct {
 	source  Source
 	current atomic.Pointer[Snapshot]
 	loading sync.Mutex
+	looks   *rate.Limiter // for those that anybody can cause
 }
+
+// Strangers must not keep the database busy with looks at its version.
+const (
+	looksPerSecond = 50
+	looksAtOnce    = 50
+)
 
 // OpenCache loads the directory.
 func OpenCache(ctx context.Context, source Source) (*Cache, error) {
-	c := &Cache{source: source}
+	c := &Cache{source: source, looks: rate.NewLimiter(looksPerSecond, looksAtOnce)}
 	return c, c.load(ctx)
 }
 
 // Current returns the snapshot of this moment.
 func (c *Cache) Current() *Snapshot { return c.current.Load() }
+
+// Look is Refresh for a caller who is not known: what another process applied a
+// moment ago may say who it is. Looks beyond a rate are passed over, and an
+// error leaves the snapshot as it is.
+func (c *Cache) Look(ctx context.Context) *Snapshot {
+	if c.looks.Allow() {
+		_ = c.Refresh(ctx) // Follow reports what is wrong
+	}
+	return c.Current()
+}
 
 // Refresh loads the directory if the stored version is another one.
 func (c *Cache) Refresh(ctx context.Context) error {

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,8 +115,11 @@ func parseJSONCredit(raw json.RawMessage, now time.Time) (Entry, error) {
 	return e, nil
 }
 
+const rrnDigits = 12
+
 func jsonUTR(raw json.RawMessage) (upi.UTR, error) {
-	if isNumber(raw) {
+	// A number of 12 digits lost nothing; a shorter one may have lost zeros.
+	if isNumber(raw) && len(bytes.TrimSpace(raw)) != rrnDigits {
 		return "", errors.New("utr must be a string in quotes: a number loses its leading zeros")
 	}
 	text, err := jsonText("utr", raw)

@@ -74,7 +74,7 @@ func TestParseJSONRefusesRecords(t *testing.T) {
 		{`[]`, object},
 		{`"355015818634"`, object},
 		{`{}`, "utr is required"},
-		{record("utr", `355015818634`), "utr must be a string in quotes: a number loses its leading zeros"},
+		{record("utr", `55015818634`), "utr must be a string in quotes: a number loses its leading zeros"},
 		{record("utr", `""`), "utr is required"},
 		{record("utr", `"000000000000"`), "utr is not a UTR"},
 		{record("utr", `"UPI355015818634"`), "utr is not a UTR"},

@@ -70,7 +70,9 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 		return result
 	}
 	body := job.Body
-	if body == nil {
+	// A merchant that changed its keys could never verify the old signature.
+	signedAnew := body != nil && !signedWith(body, merchant.Secrets)
+	if body == nil || signedAnew {
 		rates, err := w.rates.get(ctx, job.RatesID)
 		if err != nil {
 			w.Log.ErrorContext(ctx, "a postback can't be made", "event", job.ID, "merchant", job.Merchant, "error", err)
@@ -84,7 +86,7 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 		w.Metrics.Delay.Observe(began.Sub(job.ActivatedAt).Seconds())
 	}
 	status, err := w.send(ctx, target, merchant.Secrets, job.MessageID(), began, body)
-	if err != nil && job.Body == nil {
+	if err != nil && (job.Body == nil || signedAnew) {
 		result.Body = body
 	}
 	if err != nil && ctx.Err() != nil {
@@ -121,6 +123,9 @@ func (w *Worker) conclude(ctx context.Context, result Result, delivered bool) Re
 	attrs := []any{
 		"event", result.EventID, "merchant", result.Merchant,
 		"attempt", result.Attempt.Number, "status", result.Attempt.Status,
+	}
+	if result.Attempt.Error != "" {
+		attrs = append(attrs, "error", result.Attempt.Error)
 	}
 	switch result.State {
 	case StateDelivered:

@@ -2,6 +2,7 @@ package postback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -176,18 +177,20 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 // sweep leases due events for every merchant that has room in its queue.
 func (w *Worker) sweep(ctx context.Context) error {
 	after := ""
+	var errs []error
 	for {
 		merchants, err := w.Store.DueMerchants(ctx, w.now(), after, merchantPage)
 		if err != nil {
-			return fmt.Errorf("list merchants with due postbacks: %w", err)
+			return errors.Join(append(errs, fmt.Errorf("list merchants with due postbacks: %w", err))...)
 		}
 		for _, merchant := range merchants {
+			// What ails one merchant's events must not hold up the next one's.
 			if err := w.lease(ctx, merchant); err != nil {
-				return err
+				errs = append(errs, err)
 			}
 		}
 		if len(merchants) < merchantPage {
-			return nil
+			return errors.Join(errs...)
 		}
 		after = merchants[len(merchants)-1]
 	}

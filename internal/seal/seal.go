@@ -58,15 +58,16 @@ func ParseKey(text string) (Key, error) {
 	return NewKey(sum[:])
 }
 
-// LoadKey reads the key kept in a file, and makes both on the first start. The
+// LoadKey reads the key kept in a file, and makes both where there is none. The
 // file can be read by its owner alone.
-func LoadKey(path string) (Key, error) {
+func LoadKey(path string) (key Key, made bool, err error) {
 	text, err := os.ReadFile(filepath.Clean(path))
 	if err == nil {
-		return ParseKey(string(text))
+		key, err = ParseKey(string(text))
+		return key, false, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return Key{}, fmt.Errorf("read the secret key: %w", err)
+		return Key{}, false, fmt.Errorf("read the secret key: %w", err)
 	}
 	raw := make([]byte, KeySize)
 	_, _ = rand.Read(raw) // never fails, see crypto/rand
@@ -74,20 +75,21 @@ func LoadKey(path string) (Key, error) {
 	// go on with a key of its own.
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".milaan-key-*")
 	if err != nil {
-		return Key{}, fmt.Errorf("keep the secret key: %w", err)
+		return Key{}, false, fmt.Errorf("keep the secret key: %w: make its folder first", err)
 	}
 	defer func() { _ = os.Remove(tmp.Name()) }()
 	_, err = tmp.WriteString(base64.StdEncoding.EncodeToString(raw) + "\n")
 	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return Key{}, fmt.Errorf("keep the secret key: %w", err)
+		return Key{}, false, fmt.Errorf("keep the secret key: %w", err)
 	}
 	if err := os.Link(tmp.Name(), path); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return LoadKey(path)
 		}
-		return Key{}, fmt.Errorf("keep the secret key: %w", err)
+		return Key{}, false, fmt.Errorf("keep the secret key: %w", err)
 	}
-	return NewKey(raw)
+	key, err = NewKey(raw)
+	return key, true, err
 }
 
 // Seal encrypts a value for a place.

@@ -33,6 +33,9 @@ type Config struct {
 
 	Listen      string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
 	AdminListen string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+	// MaxConnections keeps strangers from using up the process's file
+	// descriptors, which postbacks and the database need as well.
+	MaxConnections int `koanf:"max_connections" help:"Connections that are served at once; more wait."`
 
 	AllowPrivateTargets bool          `koanf:"allow_private_targets" help:"Let postbacks go to loopback and private addresses: tests and local use."`
 	PostbackFirstRetry  time.Duration `koanf:"postback_first_retry" help:"Wait before a postback's second attempt; the rest of the schedule scales with it."`
@@ -84,6 +87,7 @@ func DefaultConfig() Config {
 		DatabaseURL:        "sqlite://milaan.db",
 		Listen:             "127.0.0.1:8080",
 		AdminListen:        "127.0.0.1:9090",
+		MaxConnections:     4096,
 		PostbackFirstRetry: 5 * time.Second,
 		ClaimTTL:           p.ClaimTTL,
 		AssignmentTTL:      p.AssignmentTTL,
@@ -142,7 +146,8 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 	}
 	c := DefaultConfig()
 	if err := k.Unmarshal("", &c); err != nil {
-		return Config{}, fmt.Errorf("settings: %w", err)
+		// The decoder lists what is wrong over several lines.
+		return Config{}, fmt.Errorf("settings: %s: see docs/settings.md", strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return c, c.validate()
 }
@@ -151,6 +156,14 @@ func (c Config) validate() error {
 	var errs []error
 	if err := c.policy().Validate(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.MaxConnections < 1 {
+		errs = append(errs, errors.New("max_connections must be above zero"))
+	}
+	if c.SecretKey != "" {
+		if _, err := seal.ParseKey(c.SecretKey.Reveal()); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if c.PostbackFirstRetry <= 0 {
 		errs = append(errs, errors.New("postback_first_retry must be above zero, such as 5s"))
@@ -191,9 +204,10 @@ func (c Config) Logger() *slog.Logger {
 }
 
 // key is the secret key: as set, or kept in a file that the first start makes.
-func (c Config) key(l store.Location) (seal.Key, error) {
+func (c Config) key(l store.Location) (key seal.Key, made bool, err error) {
 	if c.SecretKey != "" {
-		return seal.ParseKey(c.SecretKey.Reveal())
+		key, err = seal.ParseKey(c.SecretKey.Reveal())
+		return key, false, err
 	}
 	return seal.LoadKey(l.KeyFile())
 }

@@ -9,11 +9,14 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/milaan/milaan/internal/api"
@@ -30,11 +33,17 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := c.key(location)
+	key, made, err := c.key(location)
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(ctx, location, key)
+	db, err := store.Open(ctx, location, key)
+	if err != nil && made {
+		// The key of a database that is not new is elsewhere; one made up
+		// here would only hide that.
+		err = errors.Join(err, os.Remove(location.KeyFile()))
+	}
+	return db, err
 }
 
 // OpenDesk makes a desk for a command that settles something itself, beside a
@@ -73,6 +82,7 @@ type Gateway struct {
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
+	lock      *flock.Flock // of an embedded database, which has one gateway
 	public    net.Listener
 	admin     net.Listener
 }
@@ -89,20 +99,43 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{config: c, log: log, embedded: location.Embedded(), registry: prometheus.NewRegistry(), name: rand.Text()}
-	if g.store, err = OpenStore(ctx, c); err != nil {
+	if err := g.claimDatabase(location); err != nil {
 		return nil, err
+	}
+	if g.store, err = OpenStore(ctx, c); err != nil {
+		return nil, errors.Join(err, g.lock.Close())
 	}
 	if err := g.assemble(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
 	var listen net.ListenConfig
 	if g.public, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen: %w: is another gateway running? set MILAAN_LISTEN to another address", err), g.Close())
+		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_LISTEN to a free address such as 127.0.0.1:8080", err), g.Close())
 	}
+	g.public = netutil.LimitListener(g.public, c.MaxConnections)
 	if g.admin, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the operator: %w: set MILAAN_ADMIN_LISTEN to another address", err), g.Close())
+		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_ADMIN_LISTEN to a free address such as 127.0.0.1:9090", err), g.Close())
 	}
 	return g, nil
+}
+
+// claimDatabase makes sure that this is the only gateway of an embedded
+// database: two would work, but send every postback twice. The lock ends with
+// the process, however that ends.
+func (g *Gateway) claimDatabase(location store.Location) error {
+	if !location.Embedded() {
+		g.lock = flock.New(os.DevNull) // never taken
+		return nil
+	}
+	g.lock = flock.New(location.Path+".lock", flock.SetPermissions(0o600))
+	taken, err := g.lock.TryLock()
+	if err != nil {
+		return fmt.Errorf("lock the database: %w: does its folder exist?", err)
+	}
+	if !taken {
+		return fmt.Errorf("another gateway serves %s: stop it first, or use PostgreSQL for more than one", location.Path)
+	}
+	return nil
 }
 
 func (g *Gateway) assemble(ctx context.Context) error {
@@ -173,7 +206,7 @@ func (g *Gateway) Close() error {
 			errs = append(errs, l.Close())
 		}
 	}
-	return errors.Join(append(errs, g.store.Close())...)
+	return errors.Join(append(errs, g.store.Close(), g.lock.Close())...)
 }
 
 // Run serves until ctx ends, then stops in order: no new requests, those in
@@ -194,7 +227,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		defer closeWorker()
 		return g.desk.Run(deskLife)
 	})
-	backstage.Go(func() error { g.directory.Follow(deskLife, time.Second, g.log); return nil })
+	backstage.Go(func() error { g.directory.Follow(deskLife, followEvery, g.log); return nil })
 	backstage.Go(func() error { g.rates.Follow(deskLife, g.config.RatesEvery, g.log); return nil })
 	backstage.Go(func() error { g.sweep(deskLife); return nil })
 
@@ -212,7 +245,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	defer cancel()
 	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
 	closeDesk()
-	return errors.Join(err, backstage.Wait(), g.store.Close())
+	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
 }
 
 func serve(s *http.Server, l net.Listener) error {
@@ -243,13 +276,22 @@ func (g *Gateway) httpServer(h http.Handler) *http.Server {
 	}
 }
 
+const (
+	// followEvery is how often a gateway looks for a new directory. Batches
+	// look themselves; this is for those who only read it.
+	followEvery = 250 * time.Millisecond
+	sweepEvery  = time.Second
+	// A gateway that died holds its duty up for so long.
+	dutyTTL = 5 * sweepEvery
+)
+
 // sweep ends claims whose time is up; one gateway does it for all.
 func (g *Gateway) sweep(ctx context.Context) {
-	const every = 5 * time.Second
-	tick := time.NewTicker(every)
+	const duty = "expire claims"
+	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
-		held, err := g.store.Hold(ctx, "expire claims", g.name, time.Now(), 6*every)
+		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), dutyTTL)
 		if held {
 			_, err = g.desk.ExpireDue(ctx)
 		}
@@ -258,6 +300,12 @@ func (g *Gateway) sweep(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			// Given back at once: the next gateway need not wait for it.
+			if held {
+				handing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+				defer cancel()
+				_, _ = g.store.Hold(handing, duty, g.name, time.Now(), 0)
+			}
 			return
 		case <-tick.C:
 		}

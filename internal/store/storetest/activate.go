@@ -148,6 +148,21 @@ func testActivate(t *testing.T, fresh Fresh) {
 			h.MustActivate(theirs, deposit.Credited)
 			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Waiting) // none the wiser
 		}},
+		{"a wallet that serves the merchant only later", Setup{}, func(h *House) {
+			asks := h.MustActivate(Claim("asks", UTR(1), 500_00), deposit.Waiting)
+			ends := h.MustActivate(Claim("ends", UTR(2), 500_00), deposit.Waiting)
+			held := h.MustActivate(Claim("held", UTR(3), 500_01), deposit.Waiting)
+			h.MustReport("bar", 3, 0, 0, h.Entry(UTR(1), 500_00), h.Entry(UTR(2), 500_00), h.Entry(UTR(3), 500_00))
+			bar := *h.Directory.Current().Wallet("bar")
+			bar.Merchants = []string{Shop, Cafe}
+			h.MustChange(directory.Change{Wallets: []*directory.Wallet{&bar}})
+			h.MustActivate(Claim("asks", UTR(1), 500_00), deposit.Credited)
+			h.MustFind(asks.ID, deposit.Credited)
+			h.Clock.Advance(100 * time.Hour)
+			h.MustExpire(2)
+			h.MustFind(ends.ID, deposit.Credited)
+			h.MustFind(held.ID, deposit.Pending, deposit.AmountDiffers)
+		}},
 		{"another method's wallet", Setup{}, func(h *House) {
 			h.MustReport("window", 1, 0, 0, h.Entry(UTR(1), 500_00))
 			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Waiting)

@@ -87,15 +87,15 @@ type House struct {
 }
 
 // MustOpenHouse opens a house on an empty database.
-func MustOpenHouse(t testing.TB, db *Database, setup Setup) *House {
-	t.Helper()
-	h := &House{TB: t, Database: db, Store: db.Open(t), Clock: &Clock{now: Start}, setup: setup}
+func MustOpenHouse(tb testing.TB, db *Database, setup Setup) *House {
+	tb.Helper()
+	h := &House{TB: tb, Database: db, Store: db.Open(tb), Clock: &Clock{now: Start}, setup: setup}
 	change := usualDirectory()
 	if setup.Change != nil {
 		setup.Change(&change)
 	}
-	if err := h.Store.SaveDirectory(t.Context(), change); err != nil {
-		t.Fatalf("save the directory: %v", err)
+	if err := h.Store.SaveDirectory(tb.Context(), change); err != nil {
+		tb.Fatalf("save the directory: %v", err)
 	}
 	h.start()
 	return h

@@ -26,26 +26,26 @@ const PostgresVariable = "MILAAN_TEST_POSTGRES"
 // Postgres makes an empty database on the server that MILAAN_TEST_POSTGRES
 // names. Without one the test is skipped; in CI it fails, since nobody reads
 // there what was skipped.
-func Postgres(t testing.TB) *Database {
-	t.Helper()
+func Postgres(tb testing.TB) *Database {
+	tb.Helper()
 	text := os.Getenv(PostgresVariable)
 	if text == "" {
 		const hint = PostgresVariable + " is not set: ./test sets it, or give the URL of a PostgreSQL superuser"
 		if strings.EqualFold(os.Getenv("CI"), "true") {
-			t.Fatal(hint)
+			tb.Fatal(hint)
 		}
-		t.Skip(hint)
+		tb.Skip(hint)
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		t.Fatalf("%s: %v", PostgresVariable, err)
+		tb.Fatalf("%s: %v", PostgresVariable, err)
 	}
 	password, _ := u.User.Password()
 	port := u.Port()
 	if port == "" {
 		port = "5432"
 	}
-	config := pgtestdb.Custom(t, pgtestdb.Config{
+	config := pgtestdb.Custom(tb, pgtestdb.Config{
 		DriverName: "pgx", Host: u.Hostname(), Port: port, User: u.User.Username(), Password: url.QueryEscape(password),
 		Database: strings.TrimPrefix(u.Path, "/"), Options: u.RawQuery,
 	}, schema{})

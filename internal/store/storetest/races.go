@@ -18,15 +18,15 @@ import (
 
 // activateAll sends activations at once, spread over the houses, and returns
 // the claims.
-func activateAll(t testing.TB, houses []*House, activations []deposit.Activation) []deposit.Claim {
-	t.Helper()
+func activateAll(tb testing.TB, houses []*House, activations []deposit.Activation) []deposit.Claim {
+	tb.Helper()
 	claims := make([]deposit.Claim, len(activations))
 	var group sync.WaitGroup
 	for i := range activations {
 		group.Go(func() {
 			var err error
-			if claims[i], err = houses[i%len(houses)].Desk.Activate(t.Context(), activations[i]); err != nil {
-				t.Errorf("activate %s: %v", activations[i].CustomID, err)
+			if claims[i], err = houses[i%len(houses)].Desk.Activate(tb.Context(), activations[i]); err != nil {
+				tb.Errorf("activate %s: %v", activations[i].CustomID, err)
 			}
 		})
 	}
@@ -98,10 +98,9 @@ func testRaces(t *testing.T, fresh Fresh) {
 			group.Wait()
 			won := 0
 			for _, err := range approved {
-				var refusal *deposit.Refusal
 				if err == nil {
 					won++
-				} else if !errors.As(err, &refusal) {
+				} else if _, refused := errors.AsType[*deposit.Refusal](err); !refused {
 					t.Errorf("approve: %v", err)
 				}
 			}

@@ -187,6 +187,23 @@ func testIDs(t *testing.T, fresh Fresh) {
 	}
 }
 
+// testStart has gateways start together on a database that nobody opened yet.
+func testStart(t *testing.T, fresh Fresh) {
+	t.Helper()
+	db := fresh(t)
+	var group sync.WaitGroup
+	for range 6 {
+		group.Go(func() {
+			if s, err := db.TryOpen(t, Key); err != nil {
+				t.Errorf("open: %v", err)
+			} else if version, err := s.DirectoryVersion(t.Context()); err != nil || version != 0 {
+				t.Errorf("version %d, %v", version, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
 var errStop = errors.New("decided not to")
 
 func testSettle(t *testing.T, fresh Fresh) {

@@ -34,35 +34,35 @@ type Database struct {
 }
 
 // SQLite makes an empty database in a file.
-func SQLite(t testing.TB) *Database {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "milaan.db")
+func SQLite(tb testing.TB) *Database {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "milaan.db")
 	return &Database{URL: "sqlite://" + path, Path: path, driver: "sqlite", dsn: "file:" + path + "?_pragma=busy_timeout(10000)"}
 }
 
 // Open opens the database until the test ends. Every call is a gateway of its
 // own, with its own connections.
-func (d *Database) Open(t testing.TB) store.Store {
-	t.Helper()
-	s, err := d.TryOpen(t, Key)
+func (d *Database) Open(tb testing.TB) store.Store {
+	tb.Helper()
+	s, err := d.TryOpen(tb, Key)
 	if err != nil {
-		t.Fatalf("open the store: %v", err)
+		tb.Fatalf("open the store: %v", err)
 	}
 	return s
 }
 
 // TryOpen is Open with a key that may be the wrong one.
-func (d *Database) TryOpen(t testing.TB, key seal.Key) (store.Store, error) {
-	t.Helper()
+func (d *Database) TryOpen(tb testing.TB, key seal.Key) (store.Store, error) {
+	tb.Helper()
 	location, err := store.ParseLocation(d.URL)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := store.Open(context.Background(), location, key)
 	if err == nil {
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			if err := s.Close(); err != nil {
-				t.Errorf("close the store: %v", err)
+				tb.Errorf("close the store: %v", err)
 			}
 		})
 	}
@@ -73,18 +73,18 @@ func (d *Database) TryOpen(t testing.TB, key seal.Key) (store.Store, error) {
 func (d *Database) Embedded() bool { return d.Path != "" }
 
 // Raw opens the database behind the store's back.
-func (d *Database) Raw(t testing.TB) *sql.DB {
-	t.Helper()
+func (d *Database) Raw(tb testing.TB) *sql.DB {
+	tb.Helper()
 	db, err := sql.Open(d.driver, d.dsn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = db.Close() })
+	tb.Cleanup(func() { _ = db.Close() })
 	return db
 }
 
 // Fresh makes an empty database of one engine.
-type Fresh func(t testing.TB) *Database
+type Fresh func(tb testing.TB) *Database
 
 // Run runs the whole suite on the databases that fresh makes.
 func Run(t *testing.T, fresh Fresh) {
@@ -95,6 +95,7 @@ func Run(t *testing.T, fresh Fresh) {
 	}{
 		{"Directory", testDirectory},
 		{"Secrets", testSecrets},
+		{"Start", testStart},
 		{"IDs", testIDs},
 		{"Settle", testSettle},
 		{"Queries", testQueries},

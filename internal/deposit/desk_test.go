@@ -1,0 +1,76 @@
+package deposit_test
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/store/storetest"
+)
+
+// belated is a store whose list of due claims is as old as the test wants.
+type belated struct {
+	deposit.Store
+
+	mu   sync.Mutex
+	refs []deposit.ClaimRef
+}
+
+func (b *belated) DueClaims(context.Context, time.Time, int) ([]deposit.ClaimRef, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	refs := b.refs
+	b.refs = nil
+	return slices.Clone(refs), nil
+}
+
+// A claim whose credit came between the list of what is due and its end keeps
+// its money.
+func TestExpiryComesTooLate(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	var ids []int64
+	refs := []deposit.ClaimRef{{ID: 999_999, UTR: storetest.UTR(9)}} // one that is not there at all
+	for i := range 2 {
+		h.MustReport("till", 1, 0, 0, h.Entry(storetest.UTR(i), storetest.Rupees(500)))
+	}
+	keep := func(c deposit.Claim) {
+		ids = append(ids, c.ID)
+		refs = append(refs, deposit.ClaimRef{ID: c.ID, UTR: c.UTR})
+	}
+	keep(h.MustActivate(storetest.Claim("a", storetest.UTR(0), storetest.Rupees(500)), deposit.Credited))
+	keep(h.MustActivate(storetest.Claim("b", storetest.UTR(1), storetest.Rupees(501)), deposit.Pending, deposit.AmountDiffers))
+	keep(h.MustActivate(storetest.Claim("c", storetest.UTR(0), storetest.Rupees(500)), deposit.Refused, deposit.UTRTaken))
+	early := h.MustActivate(storetest.Claim("early", storetest.UTR(5), storetest.Rupees(500)), deposit.Waiting)
+	h.Clock.Advance(time.Hour)
+	refs = append(refs, deposit.ClaimRef{ID: early.ID, UTR: early.UTR}) // its time is not up
+	expire(t, h, refs)
+	h.MustFind(early.ID, deposit.Waiting)
+	h.Clock.Advance(1000 * time.Hour)
+	expire(t, h, refs[:len(refs)-1])
+	h.MustFind(ids[0], deposit.Credited)
+	h.MustFind(ids[1], deposit.Pending, deposit.AmountDiffers)
+	h.MustFind(ids[2], deposit.Refused, deposit.UTRTaken)
+	h.MustVerify()
+}
+
+// expire ends claims at a desk of its own, on a list that is out of date.
+func expire(t *testing.T, h *storetest.House, refs []deposit.ClaimRef) {
+	t.Helper()
+	config := h.Desk.Config
+	config.Store = &belated{Store: h.Store, refs: refs}
+	desk := deposit.NewDesk(config)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+	if _, err := desk.ExpireDue(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+}
