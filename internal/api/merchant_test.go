@@ -336,6 +336,7 @@ func TestStatus(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t, &desk{})
+			tt.claim.ExpiresAt = now.Add(time.Hour)
 			h.store.claims[tt.claim.Key()] = &tt.claim
 			dates := `,"custom_transaction_id":"123465477897","label":"55","created_datetime":"2026-01-02 15:04:05","activated_datetime":`
 			if tt.claim.State == deposit.Credited {

@@ -22,8 +22,9 @@ type assign struct {
 	assignment Assignment // the answer
 }
 
-func (*assign) name() string { return "assign" }
-func (*assign) weight() int  { return 1 }
+func (*assign) name() string     { return "assign" }
+func (a *assign) caller() string { return "merchant:" + a.Merchant }
+func (*assign) weight() int      { return 1 }
 
 func (a *assign) key() LabelKey { return LabelKey{a.Merchant, a.Method, a.Label} }
 

@@ -71,7 +71,7 @@ func (b *book) addClaim(c *Claim) {
 	b.changes.NewClaims = append(b.changes.NewClaims, c)
 	b.facts.Customs[c.Key()] = c
 	b.facts.Claims[c.ID] = c
-	b.facts.OpenByUTR[c.UTR] = append(b.facts.OpenByUTR[c.UTR], c)
+	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
 }
 
 // eligible are the credits with the claim's UTR that could be the claim's: on
@@ -99,42 +99,86 @@ func (b *book) fits(c *Claim, credit *Credit) bool {
 	return false
 }
 
-// twins are the wallets on the bank account of a wallet, itself among them.
+// shared reports whether one of the credits is on an account that serves more
+// than one merchant.
+func (b *book) shared(credits []*Credit) bool {
+	return slices.ContainsFunc(credits, func(credit *Credit) bool { return servesMany(b.twins(credit.Wallet)) })
+}
+
+// servesMany reports whether wallets serve more than one merchant in all.
+func servesMany(wallets []*directory.Wallet) bool {
+	var first string
+	for _, w := range wallets {
+		for _, merchant := range w.Merchants {
+			if first == "" {
+				first = merchant
+			}
+			if merchant != first {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// twins are the wallets on the bank account of a wallet: itself, and of the
+// others those that are not retired, which claim nothing any more.
 func (b *book) twins(wallet string) []*directory.Wallet {
 	w := b.dir.Wallet(wallet)
 	if w == nil {
 		return nil
 	}
-	return b.dir.OnAccount(w)
-}
-
-// sameAccount reports whether two wallets stand for one bank account.
-func (b *book) sameAccount(a, other string) bool {
-	return a == other || slices.ContainsFunc(b.twins(a), func(w *directory.Wallet) bool { return w.ID == other })
-}
-
-// rivals are the other open claims that could have one of the credits.
-func (b *book) rivals(c *Claim, credits []*Credit) []*Claim {
-	var rivals []*Claim
-	for _, other := range b.facts.OpenByUTR[c.UTR] {
-		if other == c || !other.State.Open() {
-			continue
-		}
-		if slices.ContainsFunc(credits, func(credit *Credit) bool { return b.fits(other, credit) }) {
-			rivals = append(rivals, other)
+	all := b.dir.OnAccount(w)
+	if len(all) == 1 {
+		return all
+	}
+	var twins []*directory.Wallet
+	for _, twin := range all {
+		if twin == w || !twin.Retired {
+			twins = append(twins, twin)
 		}
 	}
-	return rivals
+	return twins
+}
+
+// sameAccount reports whether two wallets stand for one bank account, retired
+// or not: what was counted once stays counted.
+func (b *book) sameAccount(a, other string) bool {
+	if a == other {
+		return true
+	}
+	w := b.dir.Wallet(a)
+	return w != nil && slices.ContainsFunc(b.dir.OnAccount(w), func(w *directory.Wallet) bool { return w.ID == other })
+}
+
+// rivals are the other claims that could have one of the credits: the open
+// ones, and those that a person rejected.
+func (b *book) rivals(c *Claim, credits []*Credit) (open, rejected []*Claim) {
+	for _, other := range b.facts.Contenders[c.UTR] {
+		if other == c || !slices.ContainsFunc(credits, func(credit *Credit) bool { return b.fits(other, credit) }) {
+			continue
+		}
+		switch {
+		case other.State == Rejected:
+			rejected = append(rejected, other)
+		case other.State.Open() && !other.Overdue(b.now):
+			open = append(open, other)
+		}
+	}
+	return open, rejected
 }
 
 // weigh matches an open claim on the facts of this moment.
 func (b *book) weigh(c *Claim) Decision {
 	credits := b.eligible(c)
+	open, rejected := b.rivals(c, credits)
 	return Match(Case{
 		Claim:    c,
 		Merchant: b.dir.Merchant(c.Merchant),
 		Credits:  credits,
-		Rivals:   len(b.rivals(c, credits)),
+		Shared:   b.shared(credits),
+		Rivals:   len(open),
+		Rejected: len(rejected),
 		History:  c.History,
 		Policy:   b.policy,
 		Rules:    b.rules,
@@ -223,9 +267,13 @@ func (b *book) bind(actor string, c *Claim, credit *Credit, why string) error {
 	b.announce(c, credit)
 	b.record(actor, "claim.credited", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, why))
 
-	for _, rival := range b.rivals(c, []*Credit{credit}) {
-		if d := b.weigh(rival); d.State == Refused {
+	open, _ := b.rivals(c, []*Credit{credit})
+	for _, rival := range open {
+		switch d := b.weigh(rival); {
+		case d.State == Refused:
 			b.close(actor, rival, Refused, d.Reasons)
+		case rival.State == Pending && rival.CreditID == credit.ID:
+			b.hold(actor, rival, afterReview(rival.Reasons, d)) // another credit is its candidate now
 		}
 	}
 	return nil
@@ -275,8 +323,12 @@ func (b *book) announce(c *Claim, credit *Credit) {
 // settleOpen weighs the open claims that a new or changed credit could settle.
 func (b *book) settleOpen(actor string, credit *Credit) (credited bool, err error) {
 	// The list is copied: settling one claim may close others in it.
-	for _, c := range slices.Clone(b.facts.OpenByUTR[credit.UTR]) {
+	for _, c := range slices.Clone(b.facts.Contenders[credit.UTR]) {
 		if !c.State.Open() || !b.fits(c, credit) {
+			continue
+		}
+		if c.Overdue(b.now) {
+			b.close(actor, c, Expired, nil)
 			continue
 		}
 		d := b.weigh(c)
@@ -324,6 +376,7 @@ func (b *book) history(c *Claim) History {
 	h := History{
 		LabelFailures:    others(b.facts.LabelFailures[label], c.UTR),
 		MerchantFailures: b.facts.MerchantFailures[c.Merchant],
+		SharedFailures:   others(b.facts.SharedFailures[c.Merchant], c.UTR),
 	}
 	if c.Addr.IsValid() {
 		h.AddressFailures = others(b.facts.AddressFailures[AddressKey{c.Merchant, c.Addr}], c.UTR)
@@ -352,19 +405,20 @@ func (b *book) noteFailure(c *Claim) {
 	if c.State == Credited || c.State == Pending {
 		return
 	}
-	label := LabelKey{c.Merchant, c.Method, c.Label}
-	if b.facts.LabelFailures[label] == nil {
-		b.facts.LabelFailures[label] = make(map[upi.UTR]struct{})
-	}
-	b.facts.LabelFailures[label][c.UTR] = struct{}{}
+	name(b.facts.LabelFailures, LabelKey{c.Merchant, c.Method, c.Label}, c.UTR)
+	name(b.facts.SharedFailures, c.Merchant, c.UTR)
 	if c.Addr.IsValid() {
-		key := AddressKey{c.Merchant, c.Addr}
-		if b.facts.AddressFailures[key] == nil {
-			b.facts.AddressFailures[key] = make(map[upi.UTR]struct{})
-		}
-		b.facts.AddressFailures[key][c.UTR] = struct{}{}
+		name(b.facts.AddressFailures, AddressKey{c.Merchant, c.Addr}, c.UTR)
 	}
 	if c.State == Refused {
 		b.facts.MerchantFailures[c.Merchant]++
 	}
+}
+
+// name notes a UTR that was named in vain under a key.
+func name[K comparable](failures map[K]map[upi.UTR]struct{}, key K, utr upi.UTR) {
+	if failures[key] == nil {
+		failures[key] = make(map[upi.UTR]struct{})
+	}
+	failures[key][utr] = struct{}{}
 }

@@ -77,6 +77,12 @@ type Claim struct {
 	SettledAt time.Time // when it left the open states; zero before
 }
 
+// Overdue reports whether a waiting claim's time is up, though nobody has ended
+// it yet.
+func (c *Claim) Overdue(now time.Time) bool {
+	return c.State == Waiting && !c.ExpiresAt.After(now)
+}
+
 // Key names the claim from outside.
 func (c *Claim) Key() CustomKey { return CustomKey{c.Merchant, c.CustomID} }
 
@@ -141,6 +147,7 @@ type Reason string
 const (
 	AmountDiffers    Reason = "amount_differs"
 	RivalClaims      Reason = "rival_claims"
+	ClaimRejected    Reason = "claim_rejected"
 	WalletNotShown   Reason = "wallet_not_shown"
 	TooManyFailures  Reason = "too_many_failures"
 	CreditTooOld     Reason = "credit_too_old"

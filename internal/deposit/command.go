@@ -16,6 +16,8 @@ import (
 type command interface {
 	// name is the request's kind, for metrics.
 	name() string
+	// caller is who makes it: nobody may fill the queue for all.
+	caller() string
 	// weight is how many records it may write; batches are bounded by it.
 	weight() int
 	// need names the facts it decides on.
@@ -43,14 +45,21 @@ type activate struct {
 	claim Claim // the answer
 }
 
-func (*activate) name() string { return "activate" }
-func (*activate) weight() int  { return 1 }
+func (*activate) name() string     { return "activate" }
+func (a *activate) caller() string { return "merchant:" + a.Merchant }
+func (*activate) weight() int      { return 1 }
 
-func (a *activate) need(k *Keys, _ *directory.Snapshot) {
+func (a *activate) need(k *Keys, dir *directory.Snapshot) {
 	k.UTRs[a.UTR] = struct{}{}
 	k.Customs[CustomKey{a.Merchant, a.CustomID}] = struct{}{}
 	k.Labels[LabelKey{a.Merchant, a.Method, a.Label}] = struct{}{}
 	k.Merchants[a.Merchant] = struct{}{}
+	for _, w := range dir.WalletsFor(a.Merchant, a.Method) {
+		if servesMany(dir.OnAccount(w)) {
+			k.Sharing[a.Merchant] = struct{}{}
+			break
+		}
+	}
 	if a.Addr.IsValid() {
 		k.Addresses[AddressKey{a.Merchant, a.Addr}] = struct{}{}
 	}
@@ -63,6 +72,9 @@ func (a *activate) run(b *book) error {
 		}
 		if err := b.reconsider(a.Via+":"+a.Merchant, c); err != nil {
 			return err
+		}
+		if c.Overdue(b.now) {
+			b.close("system", c, Expired, nil)
 		}
 		a.claim = *c
 		return nil
@@ -105,7 +117,7 @@ func usableMethod(dir *directory.Snapshot, merchant, walletType string, currency
 }
 
 // MaxAmount bounds one credit, at a trillion rupees: far above any payment, and
-// far enough below what a balance holds that no number of them overflows it.
+// far enough below what a balance holds that a bank's whole day of them fits.
 const MaxAmount money.Paise = 1_000_000_000_000_00
 
 // ingest takes a feed's report.
@@ -117,8 +129,9 @@ type ingest struct {
 	summary feed.Summary // the answer
 }
 
-func (*ingest) name() string  { return "ingest" }
-func (g *ingest) weight() int { return len(g.entries) }
+func (*ingest) name() string     { return "ingest" }
+func (g *ingest) caller() string { return "feed:" + g.feed.ID }
+func (g *ingest) weight() int    { return len(g.entries) }
 
 func (g *ingest) need(k *Keys, _ *directory.Snapshot) {
 	for i := range g.entries {
@@ -201,7 +214,11 @@ func (g *ingest) takeAgain(b *book, actor string, i int, known *Credit, e *feed.
 				return err
 			}
 		}
-		g.refuse(i, fmt.Sprintf("UTR %s is known with another amount; it was sent to review", e.UTR.Masked()))
+		if known.State == Bound {
+			g.refuse(i, fmt.Sprintf("UTR %s is known with another amount and credited: compare with the bank; credit %d is marked", e.UTR.Masked(), known.ID))
+		} else {
+			g.refuse(i, fmt.Sprintf("UTR %s is known with another amount: claims on it are sent to review", e.UTR.Masked()))
+		}
 		return nil
 	}
 	g.summary.Duplicate++
@@ -211,8 +228,10 @@ func (g *ingest) takeAgain(b *book, actor string, i int, known *Credit, e *feed.
 			*have, changed = reported, true
 		}
 	}
-	fill(&known.PayerVPA, e.PayerVPA)
-	fill(&known.PayerName, e.PayerName)
+	if known.State == Unclaimed { // a deposit's postback has told who paid
+		fill(&known.PayerVPA, e.PayerVPA)
+		fill(&known.PayerName, e.PayerName)
+	}
 	fill(&known.Note, e.Note)
 	fill(&known.Reference, e.Reference)
 	confirmed := e.Trust > known.Trust
@@ -223,9 +242,8 @@ func (g *ingest) takeAgain(b *book, actor string, i int, known *Credit, e *feed.
 	if changed || confirmed {
 		b.touchCredit(known)
 	}
-	if !confirmed {
-		return nil
-	}
+	// Also where nothing is new about it: a claim may have become able to have
+	// the credit since, by a change of the directory.
 	credited, err := b.settleOpen(actor, known)
 	if credited {
 		g.summary.Matched++
@@ -244,8 +262,9 @@ type review struct {
 	claim Claim // the answer
 }
 
-func (*review) name() string { return "review" }
-func (*review) weight() int  { return 1 }
+func (*review) name() string   { return "review" }
+func (*review) caller() string { return "operator" }
+func (*review) weight() int    { return 1 }
 
 func (r *review) need(k *Keys, _ *directory.Snapshot) {
 	k.UTRs[r.ref.UTR] = struct{}{}
@@ -288,8 +307,9 @@ func (r *review) run(b *book) error {
 // expire ends a claim whose time is up.
 type expire struct{ ref ClaimRef }
 
-func (*expire) name() string { return "expire" }
-func (*expire) weight() int  { return 1 }
+func (*expire) name() string   { return "expire" }
+func (*expire) caller() string { return "system" }
+func (*expire) weight() int    { return 1 }
 
 func (e *expire) need(k *Keys, _ *directory.Snapshot) {
 	k.UTRs[e.ref.UTR] = struct{}{}
@@ -299,7 +319,7 @@ func (e *expire) need(k *Keys, _ *directory.Snapshot) {
 func (e *expire) run(b *book) error {
 	c := b.facts.Claims[e.ref.ID]
 	// The credit may have come in the meantime: then there is nothing to end.
-	if c == nil || c.State != Waiting || c.ExpiresAt.After(b.now) {
+	if c == nil || !c.Overdue(b.now) {
 		return nil
 	}
 	if err := b.reconsider("system", c); err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -19,6 +21,9 @@ var (
 	// ErrBusy means that more requests wait than the desk takes on. Nothing
 	// was done; the caller should try again shortly.
 	ErrBusy = errors.New("too many requests are waiting: try again shortly")
+	// ErrTooMany means that too many requests of one caller wait. Nothing was
+	// done; the caller should send fewer at once.
+	ErrTooMany = errors.New("too many of your requests are waiting: send fewer at once")
 	// ErrClosed means that the desk is shutting down; nothing was done.
 	ErrClosed = errors.New("the gateway is shutting down: try again shortly")
 )
@@ -26,6 +31,7 @@ var (
 const (
 	batchWeight  = 256    // records that share a commit
 	queueLength  = 4096   // requests that may wait
+	callerShare  = 1024   // and of one caller
 	idBlock      = 16_384 // ids reserved at a time
 	conflictRuns = 8      // runs of a batch that other gateways get in the way of
 	expiryBatch  = 500    // claims ended in one go
@@ -62,6 +68,9 @@ type Desk struct {
 	Config
 	queue  chan *pending
 	closed chan struct{}
+
+	mu      sync.Mutex
+	waiting map[string]int // requests by caller
 }
 
 type pending struct {
@@ -72,7 +81,7 @@ type pending struct {
 
 // NewDesk makes a desk; it settles nothing until Run.
 func NewDesk(c Config) *Desk {
-	return &Desk{Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{})}
+	return &Desk{Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{}), waiting: make(map[string]int)}
 }
 
 // Activate asks for a payment to be credited. The claim in the answer tells
@@ -92,11 +101,11 @@ func (d *Desk) Activate(ctx context.Context, a Activation) (Claim, error) {
 // none.
 func (d *Desk) Assign(ctx context.Context, r AssignmentRequest) (Assignment, error) {
 	cmd := &assign{AssignmentRequest: r}
-	err := d.do(ctx, cmd)
-	if err != nil {
+	if err := d.do(ctx, cmd); err != nil {
 		d.Metrics.refused(cmd, err)
+		return Assignment{}, err
 	}
-	return cmd.assignment, err
+	return cmd.assignment, nil
 }
 
 // Ingest takes a feed's report: good entries are kept when others are refused.
@@ -137,8 +146,10 @@ func (d *Desk) review(ctx context.Context, id int64, cmd *review) (Claim, error)
 		return Claim{}, err
 	}
 	cmd.ref = ClaimRef{ID: c.ID, UTR: c.UTR}
-	err = d.do(ctx, cmd)
-	return cmd.claim, err
+	if err := d.do(ctx, cmd); err != nil {
+		return Claim{}, err
+	}
+	return cmd.claim, nil
 }
 
 // ExpireDue ends the waiting claims whose time is up and returns how many.
@@ -146,7 +157,7 @@ func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
 	ended := 0
 	for {
 		refs, err := d.Store.DueClaims(ctx, d.Now(), expiryBatch)
-		if err != nil || len(refs) == 0 {
+		if err != nil {
 			return ended, err
 		}
 		group, groupCtx := errgroup.WithContext(ctx)
@@ -157,6 +168,29 @@ func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
 			return ended, err
 		}
 		ended += len(refs)
+		if len(refs) < expiryBatch {
+			return ended, nil
+		}
+	}
+}
+
+// admit counts a caller's request in, or says that it has too many.
+func (d *Desk) admit(caller string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting[caller] >= callerShare {
+		return false
+	}
+	d.waiting[caller]++
+	return true
+}
+
+// release counts a caller's request out.
+func (d *Desk) release(caller string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting[caller]--; d.waiting[caller] == 0 {
+		delete(d.waiting, caller)
 	}
 }
 
@@ -169,6 +203,12 @@ func (d *Desk) do(ctx context.Context, cmd command) error {
 		return ErrClosed
 	default:
 	}
+	caller := cmd.caller()
+	if !d.admit(caller) {
+		d.Metrics.Shed.Inc()
+		return ErrTooMany
+	}
+	defer d.release(caller)
 	select {
 	case d.queue <- p:
 	default:
@@ -267,11 +307,8 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 		}
 		return
 	}
+	// A batch of one is run again, too: a connection may have broken.
 	c.desk.Log.ErrorContext(ctx, "a batch failed", "requests", len(batch), "error", err)
-	if len(batch) == 1 {
-		batch[0].done <- err
-		return
-	}
 	failures := 0
 	for _, p := range batch {
 		if failures < 2 {
@@ -308,6 +345,13 @@ func (c *committer) run(ctx context.Context, batch []*pending) (answers []error,
 }
 
 func (c *committer) try(ctx context.Context, batch []*pending) (answers []error, err error) {
+	// A panic is a fault of ours in one command: it must not take the gateway,
+	// and everybody's payments, down.
+	defer func() {
+		if r := recover(); r != nil {
+			answers, err = nil, fmt.Errorf("settling a batch panicked: %v\n%s", r, debug.Stack())
+		}
+	}()
 	d := c.desk
 	dir := d.Directory.Current()
 	if err := c.compile(dir); err != nil {
@@ -351,14 +395,8 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 }
 
 // decide runs the commands on the book. A refusal is its command's answer, any
-// other error the batch's end. A panic is a fault of ours in one command: it
-// must not take the gateway, and everybody's payments, down.
+// other error the batch's end.
 func decide(b *book, batch []*pending) (answers []error, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("deciding a batch panicked: %v", r)
-		}
-	}()
 	answers = make([]error, len(batch))
 	for i, p := range batch {
 		err := p.run(b)

@@ -271,7 +271,14 @@ func (m *machine) mustBeRight(t *rapid.T, c *claimed, now *deposit.Claim) {
 	t.Fatalf("claim %d was credited %s by nothing that came for it", now.ID, now.Deposited)
 }
 
+// policy is what is made of another amount than the claimed: on an account that
+// several merchants share, it is always for a person to say.
 func (m *machine) policy(c *claimed) directory.AmountPolicy {
+	for wallet, serves := range wallets {
+		if len(serves) > 1 && slices.Contains(serves, c.request.Merchant) && m.came[place{wallet, c.request.UTR}] != nil {
+			return directory.PolicyExact
+		}
+	}
 	return m.h.Directory.Current().Merchant(c.request.Merchant).AmountPolicy
 }
 

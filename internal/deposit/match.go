@@ -26,6 +26,9 @@ type Policy struct {
 	LabelFailures    int
 	AddressFailures  int
 	MerchantFailures int
+	// SharedFailures counts for a merchant whose claim is on an account that
+	// it shares with other merchants.
+	SharedFailures int
 	// UnverifiedMax holds larger credits that only provisional feeds reported.
 	UnverifiedMax money.Paise
 	// Shown says when a wallet that the label was not shown holds the claim.
@@ -57,6 +60,7 @@ func DefaultPolicy() Policy {
 		LabelFailures:    100,
 		AddressFailures:  300,
 		MerchantFailures: 5000,
+		SharedFailures:   300,
 		UnverifiedMax:    10_000_00,
 		Shown:            ShownOther,
 	}
@@ -72,6 +76,9 @@ type History struct {
 	LabelFailures    int `json:"label_failures,omitempty"`
 	AddressFailures  int `json:"address_failures,omitempty"`
 	MerchantFailures int `json:"merchant_failures,omitempty"`
+	// SharedFailures count all the merchant's other UTRs named in vain, where
+	// it shares an account.
+	SharedFailures int `json:"shared_failures,omitempty"`
 }
 
 // Case is everything a decision rests on.
@@ -81,11 +88,16 @@ type Case struct {
 	// Credits have the claim's UTR and stand on wallets of its method that
 	// serve its merchant.
 	Credits []*Credit
-	// Rivals are other open claims that could have the same credits.
-	Rivals  int
-	History History
-	Policy  Policy
-	Rules   []Rule
+	// Shared says that one of the credits is on an account that serves other
+	// merchants, too: what is claimed by mistake there is somebody else's.
+	Shared bool
+	// Rivals are other open claims that could have the same credits, Rejected
+	// those that a person turned down.
+	Rivals   int
+	Rejected int
+	History  History
+	Policy   Policy
+	Rules    []Rule
 }
 
 // Decision is the outcome of a case, with the reasons that explain it.
@@ -115,12 +127,15 @@ func Match(c Case) Decision {
 	}
 	object(credit.State == Reversed, CreditReversal)
 	object(credit.Contested, CreditContested)
-	object(credit.Amount != c.Claim.Amount && c.Merchant.AmountPolicy != directory.PolicyActual, AmountDiffers)
+	actual := c.Merchant.AmountPolicy == directory.PolicyActual && !c.Shared
+	object(credit.Amount != c.Claim.Amount && !actual, AmountDiffers)
 	object(c.Rivals > 0, RivalClaims)
+	object(c.Rejected > 0, ClaimRejected)
 	object(notShown(p.Shown, credit.Wallet, c.History.Shown), WalletNotShown)
 	object(tooMany(c.History.LabelFailures, p.LabelFailures) ||
 		tooMany(c.History.AddressFailures, p.AddressFailures) ||
-		tooMany(c.History.MerchantFailures, p.MerchantFailures), TooManyFailures)
+		tooMany(c.History.MerchantFailures, p.MerchantFailures) ||
+		c.Shared && tooMany(c.History.SharedFailures, p.SharedFailures), TooManyFailures)
 	object(p.CreditMaxAge > 0 && credit.At.Before(c.Claim.CreatedAt.Add(-p.CreditMaxAge)), CreditTooOld)
 	object(p.UnverifiedMax > 0 && credit.Trust < feed.Confirmed && credit.Amount > p.UnverifiedMax, CreditUnverified)
 	for _, rule := range c.Rules {
@@ -184,6 +199,9 @@ func tooMany(failures, limit int) bool { return limit > 0 && failures >= limit }
 func (p Policy) Validate() error {
 	if p.ClaimTTL <= 0 || p.AssignmentTTL <= 0 {
 		return fmt.Errorf("claim and assignment time to live must be above zero")
+	}
+	if min(p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures) < 0 || p.UnverifiedMax < 0 || p.CreditMaxAge < 0 || p.FailureWindow < 0 {
+		return fmt.Errorf("a limit of matching can't be below zero: 0 switches it off")
 	}
 	switch p.Shown {
 	case ShownOther, ShownStrict, ShownOff:

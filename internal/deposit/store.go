@@ -71,7 +71,8 @@ func DayOf(t time.Time) Day {
 
 // Keys name the facts that a batch needs.
 type Keys struct {
-	// UTRs are locked; their credits and open claims are loaded.
+	// UTRs are locked; their credits, and their open and rejected claims, are
+	// loaded.
 	UTRs map[upi.UTR]struct{}
 	// Customs and Claims are claims to load, by either name.
 	Customs map[CustomKey]struct{}
@@ -80,14 +81,26 @@ type Keys struct {
 	// (since FailedSince) are loaded.
 	Labels      map[LabelKey]struct{}
 	Addresses   map[AddressKey]struct{}
-	Merchants   map[string]struct{} // whose failures are loaded
+	Merchants   map[string]struct{} // whose refused claims are counted
+	Sharing     map[string]struct{} // merchants on shared accounts, whose failures are loaded
 	WalletDays  map[WalletDay]struct{}
 	Today       Day
 	ShownSince  time.Time
 	FailedSince time.Time
-	// MostFailures is where counting a merchant's failures stops.
-	MostFailures int
+	// Limits are where counting failures stops: beyond them a number more or
+	// less changes nothing.
+	Limits Limits
 }
+
+// Limits bound how much of a history is looked at.
+type Limits struct{ Label, Address, Merchant, Shared int }
+
+// vainRows is how many claims are read for each failure that counts: several may
+// name one UTR, and no caller must make its history long to read.
+const vainRows = 20
+
+// Rows is how many of the newest claims are read to find failures up to a limit.
+func (Limits) Rows(limit int) int { return vainRows * limit }
 
 // LabelKey is a paying user at a method of a merchant.
 type LabelKey struct{ Merchant, Method, Label string }
@@ -111,12 +124,15 @@ type Facts struct {
 	DirectoryVersion int64
 	Customs          map[CustomKey]*Claim
 	Claims           map[int64]*Claim
-	OpenByUTR        map[upi.UTR][]*Claim // by id
+	// Contenders are the claims that name a UTR, by id: the open ones, and
+	// those that a person rejected.
+	Contenders       map[upi.UTR][]*Claim
 	Credits          map[upi.UTR][]*Credit
 	Assignments      map[LabelKey][]Assignment
 	LabelFailures    map[LabelKey]map[upi.UTR]struct{}
 	AddressFailures  map[AddressKey]map[upi.UTR]struct{}
 	MerchantFailures map[string]int
+	SharedFailures   map[string]map[upi.UTR]struct{}
 	WalletUse        map[WalletDay]money.Paise
 }
 
@@ -147,17 +163,18 @@ type Announcement struct {
 
 func newKeys(now time.Time, p Policy) *Keys {
 	return &Keys{
-		UTRs:         make(map[upi.UTR]struct{}),
-		Customs:      make(map[CustomKey]struct{}),
-		Claims:       make(map[int64]struct{}),
-		Labels:       make(map[LabelKey]struct{}),
-		Addresses:    make(map[AddressKey]struct{}),
-		Merchants:    make(map[string]struct{}),
-		WalletDays:   make(map[WalletDay]struct{}),
-		Today:        DayOf(now),
-		ShownSince:   now.Add(-p.ClaimTTL),
-		FailedSince:  now.Add(-p.FailureWindow),
-		MostFailures: max(p.LabelFailures, p.AddressFailures, p.MerchantFailures),
+		UTRs:        make(map[upi.UTR]struct{}),
+		Customs:     make(map[CustomKey]struct{}),
+		Claims:      make(map[int64]struct{}),
+		Labels:      make(map[LabelKey]struct{}),
+		Addresses:   make(map[AddressKey]struct{}),
+		Merchants:   make(map[string]struct{}),
+		Sharing:     make(map[string]struct{}),
+		WalletDays:  make(map[WalletDay]struct{}),
+		Today:       DayOf(now),
+		ShownSince:  now.Add(-p.ClaimTTL),
+		FailedSince: now.Add(-p.FailureWindow),
+		Limits:      Limits{p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures},
 	}
 }
 
@@ -166,12 +183,13 @@ func NewFacts() *Facts {
 	return &Facts{
 		Customs:          make(map[CustomKey]*Claim),
 		Claims:           make(map[int64]*Claim),
-		OpenByUTR:        make(map[upi.UTR][]*Claim),
+		Contenders:       make(map[upi.UTR][]*Claim),
 		Credits:          make(map[upi.UTR][]*Credit),
 		Assignments:      make(map[LabelKey][]Assignment),
 		LabelFailures:    make(map[LabelKey]map[upi.UTR]struct{}),
 		AddressFailures:  make(map[AddressKey]map[upi.UTR]struct{}),
 		MerchantFailures: make(map[string]int),
+		SharedFailures:   make(map[string]map[upi.UTR]struct{}),
 		WalletUse:        make(map[WalletDay]money.Paise),
 	}
 }
@@ -184,8 +202,8 @@ func (f *Facts) AddClaim(c *Claim) *Claim {
 	}
 	f.Claims[c.ID] = c
 	f.Customs[c.Key()] = c
-	if c.State.Open() {
-		f.OpenByUTR[c.UTR] = append(f.OpenByUTR[c.UTR], c)
+	if c.State.Open() || c.State == Rejected {
+		f.Contenders[c.UTR] = append(f.Contenders[c.UTR], c)
 	}
 	return c
 }

@@ -24,6 +24,9 @@ var (
 	// rates in force.
 	ErrFormat = errors.New("not usable exchange rates")
 
+	// ErrNoRates is returned by a store that holds no such set.
+	ErrNoRates = errors.New("no such exchange rates")
+
 	// ErrUnavailable is wrapped when a feed could not be read at all: a network, HTTP or file error. Keep
 	// the rates in force and try again later.
 	ErrUnavailable = errors.New("exchange rates cannot be read")

@@ -2,6 +2,7 @@ package fx
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -13,8 +14,7 @@ import (
 type Store interface {
 	// SaveRates keeps a set and gives it its number.
 	SaveRates(ctx context.Context, rates *Rates) (*Rates, error)
-	// NewestRates returns the set that was kept last; an error where there is
-	// none.
+	// NewestRates returns the set that was kept last, or ErrNoRates.
 	NewestRates(ctx context.Context) (*Rates, error)
 }
 
@@ -36,8 +36,12 @@ func OpenKeeper(ctx context.Context, store Store, client *http.Client, location 
 		return nil, err
 	}
 	rates := bundled
-	if kept, err := store.NewestRates(ctx); err == nil {
+	kept, err := store.NewestRates(ctx)
+	switch {
+	case err == nil:
 		rates = Merge(bundled, kept)
+	case !errors.Is(err, ErrNoRates):
+		return nil, fmt.Errorf("read the kept exchange rates: %w", err)
 	}
 	saved, err := store.SaveRates(ctx, rates)
 	if err != nil {

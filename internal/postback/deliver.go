@@ -70,9 +70,7 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 		return result
 	}
 	body := job.Body
-	// A merchant that changed its keys could never verify the old signature.
-	signedAnew := body != nil && !signedWith(body, merchant.Secrets)
-	if body == nil || signedAnew {
+	if body == nil {
 		rates, err := w.rates.get(ctx, job.RatesID)
 		if err != nil {
 			w.Log.ErrorContext(ctx, "a postback can't be made", "event", job.ID, "merchant", job.Merchant, "error", err)
@@ -86,7 +84,7 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 		w.Metrics.Delay.Observe(began.Sub(job.ActivatedAt).Seconds())
 	}
 	status, err := w.send(ctx, target, merchant.Secrets, job.MessageID(), began, body)
-	if err != nil && (job.Body == nil || signedAnew) {
+	if err != nil && job.Body == nil {
 		result.Body = body
 	}
 	if err != nil && ctx.Err() != nil {

@@ -93,7 +93,7 @@ func TestLoadKey(t *testing.T) {
 	for i := range keys {
 		group.Go(func() {
 			var err error
-			if keys[i], err = seal.LoadKey(path); err != nil {
+			if keys[i], _, err = seal.LoadKey(path); err != nil {
 				t.Errorf("load: %v", err)
 			}
 		})
@@ -118,13 +118,13 @@ func TestLoadKey(t *testing.T) {
 	if err := os.WriteFile(path, []byte("spoilt"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := seal.LoadKey(path); err == nil {
+	if _, _, err := seal.LoadKey(path); err == nil {
 		t.Error("a spoilt key file was taken")
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "spoilt" {
 		t.Errorf("a spoilt key file was replaced by %q: what it sealed would be lost", text)
 	}
-	if _, err := seal.LoadKey(filepath.Join(t.TempDir(), "nowhere", "milaan.key")); err == nil {
+	if _, _, err := seal.LoadKey(filepath.Join(t.TempDir(), "nowhere", "milaan.key")); err == nil {
 		t.Error("a key was kept nowhere")
 	}
 }

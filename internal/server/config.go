@@ -47,6 +47,7 @@ type Config struct {
 	LabelFailures    int                 `koanf:"label_failures" help:"Review claims of a label that named so many other UTRs in vain; 0 for never."`
 	AddressFailures  int                 `koanf:"address_failures" help:"The same for the payer's address, where a door knows it."`
 	MerchantFailures int                 `koanf:"merchant_failures" help:"The same for all refused claims of a merchant."`
+	SharedFailures   int                 `koanf:"shared_failures" help:"The same for all claims of a merchant on an account that it shares with other merchants."`
 	UnverifiedMax    money.Paise         `koanf:"unverified_max" help:"Review claims on credits above this many rupees that only an SMS reported; 0 for never."`
 	WalletNotShown   deposit.ShownPolicy `koanf:"wallet_not_shown" help:"Review credits on wallets the label was not shown: other (only if it was shown another), strict or off."`
 
@@ -96,6 +97,7 @@ func DefaultConfig() Config {
 		LabelFailures:      p.LabelFailures,
 		AddressFailures:    p.AddressFailures,
 		MerchantFailures:   p.MerchantFailures,
+		SharedFailures:     p.SharedFailures,
 		UnverifiedMax:      p.UnverifiedMax,
 		WalletNotShown:     p.Shown,
 		RatesEvery:         6 * time.Hour,
@@ -189,6 +191,7 @@ func (c Config) policy() deposit.Policy {
 		LabelFailures:    c.LabelFailures,
 		AddressFailures:  c.AddressFailures,
 		MerchantFailures: c.MerchantFailures,
+		SharedFailures:   c.SharedFailures,
 		UnverifiedMax:    c.UnverifiedMax,
 		Shown:            c.WalletNotShown,
 	}

@@ -28,9 +28,9 @@ type Store interface {
 	postback.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
-	// NewestRates returns the rates kept last, or records.ErrNoRates.
+	// NewestRates returns the rates kept last, or fx.ErrNoRates.
 	NewestRates(ctx context.Context) (*fx.Rates, error)
-	// Rates returns rates by their number, or records.ErrNoRates.
+	// Rates returns rates by their number, or fx.ErrNoRates.
 	Rates(ctx context.Context, id int64) (*fx.Rates, error)
 	// Hold takes a duty that one gateway does for all, or keeps it.
 	Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (bool, error)
@@ -56,6 +56,8 @@ type Location struct {
 func ParseLocation(text string) (Location, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	switch {
+	case ok && scheme == "sqlite" && strings.HasPrefix(rest, ":"):
+		return Location{}, errors.New("MILAAN_DATABASE_URL must name a file: payments are kept")
 	case ok && scheme == "sqlite" && rest != "":
 		path, err := url.PathUnescape(rest)
 		if err != nil {

@@ -1,8 +1,10 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store/records"
@@ -15,6 +17,9 @@ func (db *DB) Record(ctx context.Context, results []postback.Result) error {
 		return fmt.Errorf("acquire a connection: %w", err)
 	}
 	defer conn.Release()
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
+	results = slices.SortedFunc(slices.Values(results), func(a, b postback.Result) int { return cmp.Compare(a.EventID, b.EventID) })
 	var f flight
 	for i := range results {
 		f.exec(records.RecordStatement, records.RecordValues(&results[i])...)

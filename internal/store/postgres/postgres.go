@@ -84,6 +84,9 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 		Read: db.plain, Write: db.transact, Key: key, SkipLocked: "FOR UPDATE SKIP LOCKED",
 		Snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
 	}
+	if err := db.checkEncoding(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	if err := db.CheckKey(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -123,6 +126,18 @@ func (db *DB) migrate(ctx context.Context) error {
 	return nil
 }
 
+// checkEncoding makes sure that names in any script can be kept.
+func (db *DB) checkEncoding(ctx context.Context) error {
+	var encoding string
+	if err := db.plain.QueryRowContext(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
+		return fmt.Errorf("read the database's encoding: %w", err)
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database's encoding is %s: make it with ENCODING 'UTF8'", encoding)
+	}
+	return nil
+}
+
 // Close closes all connections when the work on them is done.
 func (db *DB) Close() error {
 	if db.pool != nil {
@@ -133,6 +148,8 @@ func (db *DB) Close() error {
 
 // transact runs a function in one durable transaction.
 func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
 	tx, err := db.plain.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -166,6 +183,13 @@ func conflict(err error) error {
 	}
 	return err
 }
+
+const (
+	// workTimeout ends work on a network that went silent; the server's own
+	// statement_timeout, which is shorter, ends it where it still answers.
+	workTimeout     = 45 * time.Second
+	rollbackTimeout = 5 * time.Second
+)
 
 // flight is a pipeline of statements that cross the wire together, each with
 // what is done with its result.

@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/ledger"
@@ -27,6 +29,8 @@ const stripes = 16384
 // What every gateway fights for, the balances and the head of the audit log,
 // is locked last and in one order.
 func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, workTimeout)
+	defer cancel()
 	conn, err := db.pool.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("acquire a connection: %w", err)
@@ -35,7 +39,9 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	done := false
 	defer func() {
 		if !done && !conn.Conn().IsClosed() {
-			if _, rollback := conn.Exec(ctx, "ROLLBACK"); rollback != nil {
+			undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+			defer cancel()
+			if _, rollback := conn.Exec(undo, "ROLLBACK"); rollback != nil {
 				err = errors.Join(err, rollback)
 			}
 		}
@@ -53,16 +59,25 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	if err := save(&write, changes); err != nil {
 		return err
 	}
-	head.lock(&write)
+	if len(changes.Audit) > 0 {
+		head.lock(&write)
+	}
 	post(&write, changes.Postings)
 	if err := write.send(ctx, conn); err != nil {
 		return conflict(fmt.Errorf("save changes: %w", err))
 	}
 	var finish flight
 	head.chain(&finish, changes.Audit)
-	finish.exec("COMMIT")
+	committed := false
+	finish.batch.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		committed = tag.String() == "COMMIT" // a broken transaction answers ROLLBACK
+		return nil
+	})
 	if err := finish.send(ctx, conn); err != nil {
 		return conflict(fmt.Errorf("commit: %w", err))
+	}
+	if !committed {
+		return errors.New("commit: the server rolled the batch back")
 	}
 	done = true
 	return nil
@@ -127,7 +142,7 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 	}
 	if len(utrs) > 0 {
 		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM claims
-			WHERE utr = ANY($1::text[]) AND state IN ('waiting', 'pending') ORDER BY id`, utrs)
+			WHERE utr = ANY($1::text[]) AND state IN ('waiting', 'pending', 'rejected') ORDER BY id`, utrs)
 		f.each(func(row records.Row) error {
 			c, err := records.ScanCredit(row)
 			if err == nil {
@@ -145,7 +160,7 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 	}
 	// An engine that does not keep the order of ids across an array look-up
 	// must not change which claim comes first.
-	for _, open := range facts.OpenByUTR {
+	for _, open := range facts.Contenders {
 		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return facts, ctx.Err()
@@ -174,14 +189,11 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			var key deposit.LabelKey
 			var utr string
 			err := row.Scan(&key.Merchant, &key.Method, &key.Label, &utr)
-			if facts.LabelFailures[key] == nil {
-				facts.LabelFailures[key] = make(map[upi.UTR]struct{})
-			}
-			facts.LabelFailures[key][upi.UTR(utr)] = struct{}{}
+			addFailure(facts.LabelFailures, key, utr)
 			return err
 		}, `SELECT of_merchant, of_method, of_label, v.utr FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
-			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM claims WHERE merchant = of_merchant AND label = of_label AND created_at > $4
-				AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT $5) AS v`, append(args, failedSince, keys.MostFailures+1)...)
+			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = of_merchant AND label = of_label
+				AND created_at > $4 AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT $5) AS newest) AS v`, append(args, failedSince, keys.Limits.Rows(keys.Limits.Label))...)
 	}
 	if len(keys.Addresses) > 0 {
 		addrs := make(map[string]deposit.AddressKey, len(keys.Addresses))
@@ -194,15 +206,22 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 		f.each(func(row records.Row) error {
 			var merchant, addr, utr string
 			err := row.Scan(&merchant, &addr, &utr)
-			key := addrs[merchant+" "+addr]
-			if facts.AddressFailures[key] == nil {
-				facts.AddressFailures[key] = make(map[upi.UTR]struct{})
-			}
-			facts.AddressFailures[key][upi.UTR(utr)] = struct{}{}
+			addFailure(facts.AddressFailures, addrs[merchant+" "+addr], utr)
 			return err
 		}, `SELECT of_merchant, of_addr, v.utr FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_addr)
-			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM claims WHERE merchant = of_merchant AND addr = of_addr AND created_at > $3
-				AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT $4) AS v`, append(args, failedSince, keys.MostFailures+1)...)
+			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = of_merchant AND addr = of_addr AND addr <> ''
+				AND created_at > $3 AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT $4) AS newest) AS v`, append(args, failedSince, keys.Limits.Rows(keys.Limits.Address))...)
+	}
+	if len(keys.Sharing) > 0 {
+		f.each(func(row records.Row) error {
+			var merchant, utr string
+			err := row.Scan(&merchant, &utr)
+			addFailure(facts.SharedFailures, merchant, utr)
+			return err
+		}, `SELECT of_merchant, v.utr FROM unnest($1::text[]) AS k (of_merchant)
+			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = of_merchant
+				AND created_at > $2 AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT $3) AS newest) AS v`,
+			slices.Collect(maps.Keys(keys.Sharing)), failedSince, keys.Limits.Rows(keys.Limits.Shared))
 	}
 	if len(keys.Merchants) > 0 {
 		f.each(func(row records.Row) error {
@@ -214,8 +233,15 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 		}, `SELECT of_merchant, v.n FROM unnest($1::text[]) AS k (of_merchant)
 			CROSS JOIN LATERAL (SELECT count(*) AS n FROM (SELECT 1 FROM claims WHERE merchant = of_merchant
 				AND created_at > $2 AND state = 'refused' LIMIT $3) AS few) AS v`,
-			slices.Collect(maps.Keys(keys.Merchants)), failedSince, keys.MostFailures)
+			slices.Collect(maps.Keys(keys.Merchants)), failedSince, keys.Limits.Merchant)
 	}
+}
+
+func addFailure[K comparable](failures map[K]map[upi.UTR]struct{}, key K, utr string) {
+	if failures[key] == nil {
+		failures[key] = make(map[upi.UTR]struct{})
+	}
+	failures[key][upi.UTR(utr)] = struct{}{}
 }
 
 func loadUse(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
@@ -275,6 +301,10 @@ func (t *table) write(f *flight, query string) {
 }
 
 func save(f *flight, c *deposit.Changes) error {
+	// Gateways that insert the same claims do so in one order.
+	slices.SortFunc(c.NewClaims, func(a, b *deposit.Claim) int {
+		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.CustomID, b.CustomID))
+	})
 	var claims, changed, deposits, postbacks table
 	for _, claim := range c.NewClaims {
 		history, err := records.History(claim.History)
@@ -354,7 +384,7 @@ func saveAssignments(f *flight, c *deposit.Changes) {
 		use.add(day.Wallet, int64(day.Day), int64(c.WalletUse[day]))
 	}
 	use.write(f, `INSERT INTO wallet_days (wallet, day, received) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
-		ON CONFLICT (wallet, day) DO UPDATE SET received = wallet_days.received + excluded.received`)
+		ON CONFLICT (day, wallet) DO UPDATE SET received = wallet_days.received + excluded.received`)
 }
 
 // post writes postings and what they do to the balances, locked in account

@@ -38,22 +38,19 @@ func (r *Records) SaveRates(ctx context.Context, rates *fx.Rates) (saved *fx.Rat
 
 const newestRates = `SELECT id, body FROM rates ORDER BY id DESC LIMIT 1`
 
-// ErrNoRates is returned where no such set of rates is kept.
-var ErrNoRates = errors.New("no such exchange rates")
-
-// NewestRates returns the set that was kept last, or ErrNoRates.
+// NewestRates returns the set that was kept last, or fx.ErrNoRates.
 func (r *Records) NewestRates(ctx context.Context) (*fx.Rates, error) {
 	return ratesFound(scanRates(r.Read.QueryRowContext(ctx, newestRates)))
 }
 
-// Rates returns a set by its number, or ErrNoRates.
+// Rates returns a set by its number, or fx.ErrNoRates.
 func (r *Records) Rates(ctx context.Context, id int64) (*fx.Rates, error) {
 	return ratesFound(scanRates(r.Read.QueryRowContext(ctx, `SELECT id, body FROM rates WHERE id = $1`, id)))
 }
 
 func ratesFound(rates *fx.Rates, err error) (*fx.Rates, error) {
 	if errors.Is(err, sql.ErrNoRows) {
-		return nil, ErrNoRates
+		return nil, fx.ErrNoRates
 	}
 	return rates, err
 }

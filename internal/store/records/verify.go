@@ -67,7 +67,22 @@ var checks = []check{
 		FROM (SELECT wallet, SUM(amount) AS total FROM credits GROUP BY wallet) AS s
 		LEFT JOIN (SELECT wallet, SUM(received) AS total FROM wallet_days GROUP BY wallet) AS w ON w.wallet = s.wallet
 		WHERE COALESCE(w.total, 0) <> s.total`},
+	// … and each record's own posting says so, not only their sums.
+	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
+		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet
+		LEFT JOIN postings p ON p.transaction_id = r.id AND p.line = 1 AND p.kind = 'credit' AND p.debit = w.id AND p.credit = s.id
+			AND p.amount = r.amount AND p.currency = r.currency WHERE p.line IS NULL`},
+	{"deposit %v was not posted as it is", `SELECT d.id FROM deposits d
+		LEFT JOIN accounts s ON s.code = 'suspense:' || d.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || d.merchant
+		LEFT JOIN postings p ON p.transaction_id = d.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id
+			AND p.amount = d.amount WHERE p.line IS NULL`},
+	{"posting %v/%v is of a credit or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
+		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
+		WHERE p.kind = 'credit' AND r.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+	{"the next id would be %v, which was given before", `SELECT next FROM id_blocks
+		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)`},
 	// 5: every deposit has its postback.
+	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
 	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL`},
 	// 6: states are drawn, and each is in the audit log.

@@ -21,7 +21,8 @@ import (
 // than running.
 type statements struct {
 	version, claimByKey, claimByID, openClaims, credits        *sql.Stmt
-	assignments, vainOfLabel, vainOfAddr, refusedOf, walletUse *sql.Stmt
+	assignments, vainOfLabel, vainOfAddr, vainOfMerchant       *sql.Stmt
+	refusedOf, walletUse                                       *sql.Stmt
 	addClaim, setClaim, addCredit, setCredit, addDeposit       *sql.Stmt
 	addPosting, addPostback, addAssignment, addUse, addBalance *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback             *sql.Stmt
@@ -39,14 +40,16 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.version, `SELECT directory FROM installation`},
 		{&s.claimByKey, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE merchant = ? AND custom_id = ?`},
 		{&s.claimByID, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE id = ?`},
-		{&s.openClaims, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr = ? AND state IN ('waiting', 'pending') ORDER BY id`},
+		{&s.openClaims, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr = ? AND state IN ('waiting', 'pending', 'rejected') ORDER BY id`},
 		{&s.credits, `SELECT ` + records.CreditColumns + ` FROM credits WHERE utr = ? ORDER BY id`},
 		{&s.assignments, `SELECT wallet, shown_at, expires_at FROM assignments
 			WHERE merchant = ? AND method = ? AND label = ? AND shown_at > ? ORDER BY expires_at`},
-		{&s.vainOfLabel, `SELECT DISTINCT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
-			AND state IN ('waiting', 'refused', 'rejected', 'expired') LIMIT ?`},
-		{&s.vainOfAddr, `SELECT DISTINCT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
-			AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' LIMIT ?`},
+		{&s.vainOfLabel, `SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
+			AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT ?)`},
+		{&s.vainOfAddr, `SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
+			AND state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '' ORDER BY created_at DESC LIMIT ?)`},
+		{&s.vainOfMerchant, `SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = ? AND created_at > ?
+			AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT ?)`},
 		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
 		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
@@ -167,7 +170,7 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 		}, key.Wallet, int64(key.Day)))
 	}
 	// Claims that were loaded by name came first.
-	for _, open := range f.OpenByUTR {
+	for _, open := range f.Contenders {
 		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return f, errors.Join(errs...)
@@ -188,12 +191,17 @@ func (s *statements) loadPast(ctx context.Context, keys *deposit.Keys, f *deposi
 		}, key.Merchant, key.Method, key.Label, shownSince))
 		named := make(map[upi.UTR]struct{})
 		f.LabelFailures[key] = named
-		errs = append(errs, each(ctx, s.vainOfLabel, collectUTR(named), key.Merchant, key.Label, failedSince, keys.MostFailures+1))
+		errs = append(errs, each(ctx, s.vainOfLabel, collectUTR(named), key.Merchant, key.Label, failedSince, keys.Limits.Rows(keys.Limits.Label)))
 	}
 	for key := range keys.Addresses {
 		named := make(map[upi.UTR]struct{})
 		f.AddressFailures[key] = named
-		errs = append(errs, each(ctx, s.vainOfAddr, collectUTR(named), key.Merchant, records.Addr(key.Addr), failedSince, keys.MostFailures+1))
+		errs = append(errs, each(ctx, s.vainOfAddr, collectUTR(named), key.Merchant, records.Addr(key.Addr), failedSince, keys.Limits.Rows(keys.Limits.Address)))
+	}
+	for merchant := range keys.Sharing {
+		named := make(map[upi.UTR]struct{})
+		f.SharedFailures[merchant] = named
+		errs = append(errs, each(ctx, s.vainOfMerchant, collectUTR(named), merchant, failedSince, keys.Limits.Rows(keys.Limits.Shared)))
 	}
 	for merchant := range keys.Merchants {
 		errs = append(errs, each(ctx, s.refusedOf, func(row records.Row) error {
@@ -201,7 +209,7 @@ func (s *statements) loadPast(ctx context.Context, keys *deposit.Keys, f *deposi
 			err := row.Scan(&n)
 			f.MerchantFailures[merchant] = n
 			return err
-		}, merchant, failedSince, keys.MostFailures))
+		}, merchant, failedSince, keys.Limits.Merchant))
 	}
 	return errors.Join(errs...)
 }

@@ -37,7 +37,7 @@ type DB struct {
 
 // pragmas of every connection. The busy time-out comes first: the others may
 // have to wait. FULL makes a commit durable before it is answered (invariant
-// 7); the database is too big for the cache, so the file is mapped for reads.
+// 7).
 var pragmas = []string{
 	"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)",
 	"temp_store(MEMORY)", "cache_size(-16384)", "journal_size_limit(67108864)", "wal_autocheckpoint(4000)",
@@ -120,11 +120,16 @@ func (db *DB) migrate(ctx context.Context) error {
 	return fmt.Errorf("migrate the database: %w", err)
 }
 
-// Close waits for the write in progress and closes the database.
+// Close waits for the write in progress and closes the database. Everything is
+// in the one file then, unless another process reads it at that moment: a
+// copy of it is whole.
 func (db *DB) Close() error {
 	db.turn.Lock()
 	defer db.turn.Unlock()
-	return errors.Join(db.read.Close(), db.conn.Close(), db.write.Close())
+	err := db.read.Close()
+	// Errors of the checkpoint lose nothing: the log is read at the next start.
+	_, _ = db.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	return errors.Join(err, db.conn.Close(), db.write.Close())
 }
 
 // transact runs a function in one durable transaction on the write connection.

@@ -522,7 +522,9 @@ func testReview(t *testing.T, fresh Fresh) {
 				_, err := again()
 				h.mustRefuse(err, deposit.NotPending)
 			}
-			h.MustActivate(Claim("b", UTR(1), 500_00), deposit.Credited)
+			// Whoever asks for it under another id is looked at, too.
+			c = h.MustActivate(Claim("b", UTR(1), 500_00), deposit.Pending, deposit.ClaimRejected)
+			h.MustApprove(c.ID)
 		}},
 		{"approving what is not pending", Setup{}, func(h *House) {
 			c := h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Waiting)

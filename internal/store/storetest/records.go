@@ -289,7 +289,7 @@ func testSettle(t *testing.T, fresh Fresh) {
 		Claims:  map[int64]struct{}{first + 1: {}, first + 2: {}, first + 99: {}},
 		Labels:  map[deposit.LabelKey]struct{}{key: {}}, Merchants: map[string]struct{}{Shop: {}},
 		WalletDays: map[deposit.WalletDay]struct{}{{Wallet: "till", Day: 20260314}: {}, {Wallet: "bar", Day: 20260314}: {}},
-		ShownSince: now.Add(-time.Hour), FailedSince: now.Add(-time.Hour), MostFailures: 10,
+		ShownSince: now.Add(-time.Hour), FailedSince: now.Add(-time.Hour), Limits: deposit.Limits{Label: 10, Address: 10, Merchant: 10, Shared: 10},
 	}
 	err = settle(keys, func(f *deposit.Facts) (*deposit.Changes, error) {
 		if f.DirectoryVersion != 1 {
@@ -304,8 +304,8 @@ func testSettle(t *testing.T, fresh Fresh) {
 		if got := f.Claims[held.ID]; got == nil || fmt.Sprintf("%+v", *got) != fmt.Sprintf("%+v", *held) {
 			t.Errorf("kept   %+v\nloaded %+v", held, got)
 		}
-		if open := f.OpenByUTR[UTR(1)]; len(open) != 2 || open[0].ID != full.ID || open[1].ID != held.ID {
-			t.Errorf("open claims of the UTR: %v", open)
+		if c := f.Contenders[UTR(1)]; len(c) != 3 || c[0].ID != full.ID || c[1].ID != held.ID || c[2].State != deposit.Rejected {
+			t.Errorf("contenders for the UTR: %v", c)
 		}
 		if got := f.Credits[UTR(1)]; len(got) != 1 || fmt.Sprintf("%+v", *got[0]) != fmt.Sprintf("%+v", *credit) {
 			t.Errorf("kept   %+v\nloaded %+v", credit, got)
@@ -434,7 +434,7 @@ func testRates(t *testing.T, fresh Fresh) {
 	t.Helper()
 	s := fresh(t).Open(t)
 	ctx := t.Context()
-	if _, err := s.NewestRates(ctx); !errors.Is(err, records.ErrNoRates) {
+	if _, err := s.NewestRates(ctx); !errors.Is(err, fx.ErrNoRates) {
 		t.Errorf("no rates gave %v", err)
 	}
 	bundled, err := fx.Bundled()
@@ -465,7 +465,7 @@ func testRates(t *testing.T, fresh Fresh) {
 	if err != nil || !bytes.Equal(again.Encode(), bundled.Encode()) {
 		t.Errorf("the first rates came back otherwise: %v", err)
 	}
-	if _, err := s.Rates(ctx, 999_999); !errors.Is(err, records.ErrNoRates) {
+	if _, err := s.Rates(ctx, 999_999); !errors.Is(err, fx.ErrNoRates) {
 		t.Errorf("unknown rates gave %v", err)
 	}
 }

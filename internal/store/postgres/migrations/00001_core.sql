@@ -74,13 +74,15 @@ CREATE TABLE claims (
 );
 CREATE UNIQUE INDEX claims_custom_id ON claims (merchant, custom_id);
 -- The indexes below leave credited claims out: they cost the common case nothing.
-CREATE INDEX claims_open ON claims (utr) WHERE state IN ('waiting', 'pending');
+CREATE INDEX claims_contenders ON claims (utr) WHERE state IN ('waiting', 'pending', 'rejected');
 CREATE INDEX claims_pending ON claims (id) WHERE state = 'pending';
 CREATE INDEX claims_expiry ON claims (expires_at) WHERE state = 'waiting';
 CREATE INDEX claims_vain_label ON claims (merchant, label, created_at)
     WHERE state IN ('waiting', 'refused', 'rejected', 'expired');
 CREATE INDEX claims_vain_addr ON claims (merchant, addr, created_at)
     WHERE state IN ('waiting', 'refused', 'rejected', 'expired') AND addr <> '';
+CREATE INDEX claims_vain_merchant ON claims (merchant, created_at)
+    WHERE state IN ('waiting', 'refused', 'rejected', 'expired');
 CREATE INDEX claims_refused ON claims (merchant, created_at) WHERE state = 'refused';
 
 CREATE TABLE deposits (
@@ -135,7 +137,7 @@ CREATE TABLE wallet_days (
     wallet   TEXT NOT NULL,
     day      BIGINT NOT NULL,           -- 20060102, in India
     received BIGINT NOT NULL,
-    PRIMARY KEY (wallet, day)
+    PRIMARY KEY (day, wallet)
 );
 
 CREATE TABLE rates (
