@@ -7,7 +7,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
@@ -20,30 +22,57 @@ import (
 // statements are prepared once on the write connection: preparing costs more
 // than running.
 type statements struct {
-	version, claimByKey, claimByID, openClaims, credits        *sql.Stmt
-	assignments, vainOfLabel, vainOfAddr, vainOfMerchant       *sql.Stmt
-	refusedOf, walletUse                                       *sql.Stmt
-	addClaim, setClaim, addCredit, setCredit, addDeposit       *sql.Stmt
-	addPosting, addPostback, addAssignment, addUse, addBalance *sql.Stmt
-	auditHead, addAudit, setAuditHead, setPostback             *sql.Stmt
-	begin, commit, rollback                                    *sql.Stmt
+	version, claimsByKey, claimByID, contenders, credits             *sql.Stmt
+	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant *sql.Stmt
+	refusedOf, walletUse                                             *sql.Stmt
+	addClaim, setClaim, addCredit, setCredit, addDeposit             *sql.Stmt
+	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
+	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
+	begin, commit, rollback                                          *sql.Stmt
 }
 
-func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
-	for _, p := range []struct {
-		into  **sql.Stmt
-		query string
-	}{
+// wide is how many keys one look-up takes: the statement costs more than each
+// key does.
+const wide = 32
+
+var places = strings.Join(slices.Repeat([]string{"?"}, wide), ", ")
+
+// widely splits keys into chunks of the width of a look-up, the last one filled
+// up with NULLs, which find nothing.
+func widely(keys []any) iter.Seq[[]any] {
+	return func(yield func([]any) bool) {
+		for chunk := range slices.Chunk(keys, wide) {
+			if len(chunk) < wide {
+				chunk = append(slices.Clone(chunk), make([]any, wide-len(chunk))...)
+			}
+			if !yield(chunk) {
+				return
+			}
+		}
+	}
+}
+
+// preparation is a statement and where it goes.
+type preparation struct {
+	into  **sql.Stmt
+	query string
+}
+
+func (s *statements) all() []preparation {
+	return []preparation{
 		{&s.begin, `BEGIN IMMEDIATE`},
 		{&s.commit, `COMMIT`},
 		{&s.rollback, `ROLLBACK`},
 		{&s.version, `SELECT directory FROM installation`},
-		{&s.claimByKey, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE merchant = ? AND custom_id = ?`},
+		{&s.claimsByKey, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE merchant = ? AND custom_id IN (` + places + `)`},
 		{&s.claimByID, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE id = ?`},
-		{&s.openClaims, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr = ? AND state IN ('waiting', 'pending', 'rejected') ORDER BY id`},
-		{&s.credits, `SELECT ` + records.CreditColumns + ` FROM credits WHERE utr = ? ORDER BY id`},
-		{&s.assignments, `SELECT wallet, shown_at, expires_at FROM assignments
-			WHERE merchant = ? AND method = ? AND label = ? AND shown_at > ? ORDER BY expires_at`},
+		{&s.contenders, `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr IN (` + places + `) AND state IN ('waiting', 'pending', 'rejected') ORDER BY id`},
+		{&s.credits, `SELECT ` + records.CreditColumns + ` FROM credits WHERE utr IN (` + places + `) ORDER BY id`},
+		{&s.assignments, `SELECT label, wallet, shown_at, expires_at FROM assignments
+			WHERE merchant = ? AND method = ? AND shown_at > ? AND label IN (` + places + `) ORDER BY expires_at`},
+		{&s.vainLabels, `SELECT column1 FROM (VALUES (` + strings.Join(slices.Repeat([]string{"?"}, wide), "), (") + `))
+			WHERE EXISTS (SELECT 1 FROM claims WHERE merchant = ? AND label = column1 AND created_at > ?
+				AND state IN ('waiting', 'refused', 'rejected', 'expired'))`},
 		{&s.vainOfLabel, `SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = ? AND label = ? AND created_at > ?
 			AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT ?)`},
 		{&s.vainOfAddr, `SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = ? AND addr = ? AND created_at > ?
@@ -69,7 +98,11 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
-	} {
+	}
+}
+
+func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
+	for _, p := range s.all() {
 		stmt, err := conn.PrepareContext(ctx, p.query) //nolint:sqlclosecheck // closed with its connection
 		if err != nil {
 			return fmt.Errorf("prepare %q: %w", p.query, err)
@@ -144,21 +177,30 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 		return err
 	}
 	var errs []error
+	customs := make(map[string][]any)
 	for key := range keys.Customs {
-		errs = append(errs, each(ctx, s.claimByKey, addClaim, key.Merchant, key.CustomID))
+		customs[key.Merchant] = append(customs[key.Merchant], key.CustomID)
+	}
+	for merchant, ids := range customs {
+		for chunk := range widely(ids) {
+			errs = append(errs, each(ctx, s.claimsByKey, addClaim, append([]any{merchant}, chunk...)...))
+		}
 	}
 	for id := range keys.Claims {
 		errs = append(errs, each(ctx, s.claimByID, addClaim, id))
 	}
+	utrs := make([]any, 0, len(keys.UTRs))
 	for utr := range keys.UTRs {
-		errs = append(errs, each(ctx, s.openClaims, addClaim, string(utr)))
-		errs = append(errs, each(ctx, s.credits, func(row records.Row) error {
+		utrs = append(utrs, string(utr))
+	}
+	for chunk := range widely(utrs) {
+		errs = append(errs, each(ctx, s.contenders, addClaim, chunk...), each(ctx, s.credits, func(row records.Row) error {
 			c, err := records.ScanCredit(row)
 			if err == nil {
-				f.Credits[utr] = append(f.Credits[utr], c)
+				f.Credits[c.UTR] = append(f.Credits[c.UTR], c)
 			}
 			return err
-		}, string(utr)))
+		}, chunk...))
 	}
 	errs = append(errs, s.loadPast(ctx, keys, f))
 	for key := range keys.WalletDays {
@@ -180,18 +222,38 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 func (s *statements) loadPast(ctx context.Context, keys *deposit.Keys, f *deposit.Facts) error {
 	var errs []error
 	shownSince, failedSince := records.Micros(keys.ShownSince), records.Micros(keys.FailedSince)
+	type method struct{ merchant, method string }
+	labels := make(map[method][]any)
 	for key := range keys.Labels {
-		errs = append(errs, each(ctx, s.assignments, func(row records.Row) error {
-			a := deposit.Assignment{Merchant: key.Merchant, Method: key.Method, Label: key.Label}
-			var shownAt, expiresAt int64
-			err := row.Scan(&a.Wallet, &shownAt, &expiresAt)
-			a.ShownAt, a.ExpiresAt = records.Time(shownAt), records.Time(expiresAt)
-			f.Assignments[key] = append(f.Assignments[key], a)
-			return err
-		}, key.Merchant, key.Method, key.Label, shownSince))
-		named := make(map[upi.UTR]struct{})
-		f.LabelFailures[key] = named
-		errs = append(errs, each(ctx, s.vainOfLabel, collectUTR(named), key.Merchant, key.Label, failedSince, keys.Limits.Rows(keys.Limits.Label)))
+		of := method{key.Merchant, key.Method}
+		labels[of] = append(labels[of], key.Label)
+	}
+	for of, all := range labels {
+		key := deposit.LabelKey{Merchant: of.merchant, Method: of.method}
+		for chunk := range widely(all) {
+			errs = append(errs, each(ctx, s.assignments, func(row records.Row) error {
+				a := deposit.Assignment{Merchant: of.merchant, Method: of.method}
+				var shownAt, expiresAt int64
+				err := row.Scan(&a.Label, &a.Wallet, &shownAt, &expiresAt)
+				a.ShownAt, a.ExpiresAt = records.Time(shownAt), records.Time(expiresAt)
+				key.Label = a.Label
+				f.Assignments[key] = append(f.Assignments[key], a)
+				return err
+			}, append([]any{of.merchant, of.method, shownSince}, chunk...)...))
+			var vain []string // few labels ever name a UTR in vain
+			errs = append(errs, each(ctx, s.vainLabels, func(row records.Row) error {
+				var label string
+				err := row.Scan(&label)
+				vain = append(vain, label)
+				return err
+			}, append(slices.Clone(chunk), of.merchant, failedSince)...))
+			for _, label := range vain {
+				key.Label = label
+				named := make(map[upi.UTR]struct{})
+				f.LabelFailures[key] = named
+				errs = append(errs, each(ctx, s.vainOfLabel, collectUTR(named), key.Merchant, key.Label, failedSince, keys.Limits.Rows(keys.Limits.Label)))
+			}
+		}
 	}
 	for key := range keys.Addresses {
 		named := make(map[upi.UTR]struct{})
