@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"text/tabwriter"
 	"time"
 
@@ -21,11 +22,18 @@ import (
 
 type serveCommand struct{}
 
+const gcPercent = 400
+
 // Run serves until the program is told to stop.
 func (serveCommand) Run(ctx context.Context, s *settings) error {
 	config, err := s.load()
 	if err != nil {
 		return err
+	}
+	// Little of a gateway's memory lives long: collecting it less often costs
+	// a few megabytes and saves a tenth of the work. GOGC, where set, wins.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	gateway, err := server.Open(ctx, config, config.Logger())
 	if err != nil {

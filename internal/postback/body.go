@@ -1,7 +1,6 @@
 package postback
 
 import (
-	"bytes"
 	"crypto/md5"  //nolint:gosec // the merchants' integrations fix the algorithm (protocol §5)
 	"crypto/sha1" //nolint:gosec // likewise; the Standard Webhooks signature stands beside it
 	"encoding/hex"
@@ -89,15 +88,6 @@ func AppendBody(dst []byte, e *Event, merchant *directory.Merchant, rates *fx.Ra
 	sum := legacySignature(merchant.Secrets, dst[signed:])
 	hex.Encode(dst[signature:], sum[:])
 	return append(dst, '}')
-}
-
-// signedWith reports whether a body that AppendBody made was made with these
-// legacy keys.
-func signedWith(body []byte, keys directory.MerchantSecrets) bool {
-	_, rest, found := bytes.Cut(body, []byte(`,"additional_data":`))
-	additional, closed := bytes.CutSuffix(rest, []byte(`}`))
-	sum := legacySignature(keys, additional)
-	return found && closed && bytes.HasPrefix(body, hex.AppendEncode([]byte(`{"signature":"`), sum[:]))
 }
 
 // appendAdditional appends additional_data. It holds no number but integers, so

@@ -87,10 +87,6 @@ type Gateway struct {
 	admin     net.Listener
 }
 
-// committers is how many batches PostgreSQL gets at once: while one waits for
-// its commit, the next is decided.
-const committers = 2
-
 // Open opens the database and the listeners, so that what is wrong with either
 // shows before anything runs.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
@@ -163,21 +159,19 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
-	desk := deposit.Config{
+	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
-		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log, Committers: 1,
-	}
-	if !g.embedded {
-		desk.Committers = committers
-	}
-	g.desk = deposit.NewDesk(desk)
+		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
+		// Two at once on PostgreSQL made smaller batches and did no more.
+		Committers: 1,
+	})
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/feeds/", door.Feeds())
-	mux.Handle("/", door.Merchants())
+	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
+	mux.Handle("/", door.Merchants())   //nolint:contextcheck // the same
 	g.door = mux
 	return nil
 }
@@ -300,14 +294,21 @@ func (g *Gateway) sweep(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			// Given back at once: the next gateway need not wait for it.
 			if held {
-				handing, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-				defer cancel()
-				_, _ = g.store.Hold(handing, duty, g.name, time.Now(), 0)
+				g.handBack(ctx, duty)
 			}
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// handBack gives a duty up at once, so that the next gateway need not wait for
+// it to run out.
+func (g *Gateway) handBack(ctx context.Context, duty string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := g.store.Hold(ctx, duty, g.name, time.Now(), 0); err != nil {
+		g.log.WarnContext(ctx, "a duty was not handed back; it runs out by itself", "duty", duty, "error", err)
 	}
 }

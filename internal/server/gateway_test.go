@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/internal/store/records"
 )
 
 const installation = `
@@ -95,15 +98,8 @@ func TestGatewayServes(t *testing.T) {
 			`{"currency_code":"INR","wallet_type":"upi_l","label":"55","key1":"321323438267","amount":500,"custom_transaction_id":"1"}`,
 			`{"status":"ok","deposit":true,"deposit_amount":500,"currency":{"code":"INR","symbol":"INR"}}`},
 	} {
-		// The directory that was applied is followed within a second.
-		var status int
-		var got string
-		for range 40 {
-			if status, got = ask(t, tt.method, tt.url, tt.bearer, tt.body); status != http.StatusNotFound {
-				break
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
+		// What was applied a moment ago holds for the first request.
+		status, got := ask(t, tt.method, tt.url, tt.bearer, tt.body)
 		if status != http.StatusOK || strings.TrimSpace(got) != tt.want {
 			t.Errorf("%s answered %d %s, want %s", tt.url, status, got, tt.want)
 		}
@@ -132,6 +128,67 @@ func TestGatewayRefusesTakenAddress(t *testing.T) {
 	config.Listen = g.Addr().String()
 	if _, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "MILAAN_LISTEN") {
 		t.Errorf("a taken address gives %v", err)
+	}
+}
+
+// TestGatewayIsAlone: two gateways on one embedded database would send every
+// postback twice.
+func TestGatewayIsAlone(t *testing.T) {
+	t.Parallel()
+	config := server.DefaultConfig()
+	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
+	config.Listen, config.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
+	first, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "another gateway") {
+		t.Errorf("a second gateway gives %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := server.Open(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("after the first one's end: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGatewayKeepsNoWrongKey: where the key file of a database is lost, a new
+// key is no help, and must not stay to be taken for the right one.
+func TestGatewayKeepsNoWrongKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	config := server.DefaultConfig()
+	config.DatabaseURL = "sqlite://" + filepath.Join(dir, "milaan.db")
+	db, err := server.OpenStore(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	key := filepath.Join(dir, "milaan.key")
+	if err := os.Rename(key, key+".lost"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.OpenStore(t.Context(), config); !errors.Is(err, records.ErrWrongKey) {
+		t.Errorf("without its key the database gives %v", err)
+	}
+	if _, err := os.Stat(key); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the wrong key was kept: %v", err)
+	}
+	if err := os.Rename(key+".lost", key); err != nil {
+		t.Fatal(err)
+	}
+	if db, err = server.OpenStore(t.Context(), config); err != nil {
+		t.Fatalf("with its key: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -151,12 +151,20 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 			return err
 		}, `SELECT `+records.CreditColumns+` FROM credits WHERE utr = ANY($1::text[]) ORDER BY id`, utrs)
 	}
-	loadPast(&f, keys, facts)
+	vain := make(map[deposit.LabelKey]struct{})
+	loadPast(&f, keys, facts, vain)
 	if len(keys.WalletDays) > 0 {
 		loadUse(&f, keys, facts)
 	}
 	if err := send(&f); err != nil {
 		return nil, err
+	}
+	if len(vain) > 0 {
+		var more flight
+		loadVain(&more, keys, vain, facts)
+		if err := send(&more); err != nil {
+			return nil, err
+		}
 	}
 	// An engine that does not keep the order of ids across an array look-up
 	// must not change which claim comes first.
@@ -166,8 +174,27 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 	return facts, ctx.Err()
 }
 
-// loadPast loads what is known of those who claim.
-func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
+// loadVain loads the UTRs that labels named in vain.
+func loadVain(f *flight, keys *deposit.Keys, vain map[deposit.LabelKey]struct{}, facts *deposit.Facts) {
+	args := columns(vain,
+		func(k deposit.LabelKey) string { return k.Merchant },
+		func(k deposit.LabelKey) string { return k.Method },
+		func(k deposit.LabelKey) string { return k.Label })
+	f.each(func(row records.Row) error {
+		var key deposit.LabelKey
+		var utr string
+		err := row.Scan(&key.Merchant, &key.Method, &key.Label, &utr)
+		addFailure(facts.LabelFailures, key, utr)
+		return err
+	}, `SELECT of_merchant, of_method, of_label, v.utr FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
+		CROSS JOIN LATERAL (SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = of_merchant AND label = of_label
+			AND created_at > $4 AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT $5) AS newest) AS v`,
+		append(args, records.Micros(keys.FailedSince), keys.Limits.Rows(keys.Limits.Label))...)
+}
+
+// loadPast loads what is known of those who claim. Labels that named a UTR in
+// vain are few: they are noted in vain, for loadVain.
+func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts, vain map[deposit.LabelKey]struct{}) {
 	shownSince, failedSince := records.Micros(keys.ShownSince), records.Micros(keys.FailedSince)
 	if len(keys.Labels) > 0 {
 		args := columns(keys.Labels,
@@ -187,13 +214,12 @@ func loadPast(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			WHERE shown_at > $4 ORDER BY expires_at`, append(args, shownSince)...)
 		f.each(func(row records.Row) error {
 			var key deposit.LabelKey
-			var utr string
-			err := row.Scan(&key.Merchant, &key.Method, &key.Label, &utr)
-			addFailure(facts.LabelFailures, key, utr)
+			err := row.Scan(&key.Merchant, &key.Method, &key.Label)
+			vain[key] = struct{}{}
 			return err
-		}, `SELECT of_merchant, of_method, of_label, v.utr FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
-			CROSS JOIN LATERAL (SELECT DISTINCT utr FROM (SELECT utr FROM claims WHERE merchant = of_merchant AND label = of_label
-				AND created_at > $4 AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT $5) AS newest) AS v`, append(args, failedSince, keys.Limits.Rows(keys.Limits.Label))...)
+		}, `SELECT of_merchant, of_method, of_label FROM unnest($1::text[], $2::text[], $3::text[]) AS k (of_merchant, of_method, of_label)
+			WHERE EXISTS (SELECT 1 FROM claims WHERE merchant = of_merchant AND label = of_label AND created_at > $4
+				AND state IN ('waiting', 'refused', 'rejected', 'expired'))`, append(args, failedSince)...)
 	}
 	if len(keys.Addresses) > 0 {
 		addrs := make(map[string]deposit.AddressKey, len(keys.Addresses))

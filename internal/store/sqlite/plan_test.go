@@ -26,30 +26,40 @@ func TestPlans(t *testing.T) {
 	}
 	defer func() { _ = db.Close() }()
 	explained := 0
-	for _, s := range db.statements.all() {
-		if strings.HasPrefix(s.query, "BEGIN") || s.query == "COMMIT" || s.query == "ROLLBACK" {
+	for _, statement := range db.statements.all() {
+		if strings.HasPrefix(statement.query, "BEGIN") || statement.query == "COMMIT" || statement.query == "ROLLBACK" {
 			continue
 		}
-		rows, err := db.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+s.query, make([]any, strings.Count(s.query, "?")+strings.Count(s.query, "$"))...)
-		if err != nil {
-			t.Fatalf("%s: %v", s.query, err)
-		}
-		for rows.Next() {
-			var id, parent, unused int
-			var detail string
-			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
-				t.Fatal(err)
-			}
-			if strings.HasPrefix(detail, "SCAN") && !smallTables.MatchString(detail) {
-				t.Errorf("%s\n\tplan: %s", s.query, detail)
+		for _, step := range plan(t, db, statement.query) {
+			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) {
+				t.Errorf("%s\n\tplan: %s", statement.query, step)
 			}
 			explained++
-		}
-		if err := rows.Err(); err != nil {
-			t.Fatal(err)
 		}
 	}
 	if explained < 10 {
 		t.Errorf("only %d steps were explained", explained)
 	}
+}
+
+func plan(t *testing.T, db *DB, query string) (steps []string) {
+	t.Helper()
+	parameters := make([]any, strings.Count(query, "?")+strings.Count(query, "$"))
+	rows, err := db.read.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+query, parameters...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, detail)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
 }

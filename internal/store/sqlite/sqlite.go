@@ -71,10 +71,10 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 	db.read.SetMaxIdleConns(readers)
 	db.Records = records.Records{Read: db.read, Write: db.transact, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}}
 	if err := db.statements.prepare(ctx, db.conn); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
 	if err := db.CheckKey(ctx); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
 	return db, nil
 }

@@ -258,7 +258,7 @@ func testSettle(t *testing.T, fresh Fresh) {
 	// A claim and a credit come back as they were written.
 	full := claim(first, "a", UTR(1), deposit.Waiting)
 	full.Label, full.Addr = "naïve \"label\"\\ हिन्दी 😀 ", netip.MustParseAddr("2001:db8::1")
-	full.History = deposit.History{Shown: []string{"till", "bar"}, LabelFailures: 3, AddressFailures: 2, MerchantFailures: 1}
+	full.History = deposit.History{Shown: []string{"till", "bar"}, LabelFailures: 3, AddressFailures: 2, MerchantFailures: 1, SharedFailures: 4}
 	held := claim(first+1, "b", UTR(1), deposit.Pending)
 	held.Reasons, held.CreditID = deposit.Reasons{deposit.AmountDiffers, "rule:x y"}, 4711
 	if err := add(full, held, claim(first+2, "c", UTR(1), deposit.Rejected), claim(first+3, "d", UTR(2), deposit.Waiting)); err != nil {

@@ -105,6 +105,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Verify", testVerify},
 		{"Activate", testActivate},
 		{"Review", testReview},
+		{"Shared", testShared},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},

@@ -35,6 +35,12 @@ var damages = []struct {
 	{"a deposit's wallet", false, `UPDATE deposits SET wallet = 'spare'`, "does not agree with its credit"},
 	{"a deposit's merchant", false, `UPDATE deposits SET merchant = 'cafe'`, "but its deposit says otherwise"},
 	{"a credit's amount", false, `UPDATE credits SET amount = amount + 1 WHERE state = 'unclaimed'`, "its credits add up to"},
+	{"two credits' amounts swapped", false, `UPDATE credits SET amount = 70000 - amount WHERE state = 'unclaimed'`, "its credits add up to"},
+	{"a posting of no deposit", true, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at)
+		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit or deposit that is not kept"},
+	{"a posting's kind", true, `UPDATE postings SET kind = 'credit' WHERE kind = 'deposit'`, "was not posted as it is"},
+	{"a postback delivered by nobody", false, `UPDATE postbacks SET state = 'delivered'`, "is delivered with delivery at 0"},
+	{"ids given again", false, `UPDATE id_blocks SET next = 1`, "which was given before"},
 	{"a credit's state", false, `UPDATE credits SET state = 'unclaimed' WHERE state = 'bound'`, "is unclaimed with claim"},
 	{"a credit made free", false, `UPDATE credits SET state = 'unclaimed', claim_id = 0 WHERE state = 'bound'`, "is unclaimed with claim 0"},
 	{"a credit bound to nothing", false, `UPDATE credits SET state = 'bound', claim_id = 999999 WHERE state = 'unclaimed'`, "is bound with claim 999999"},
