@@ -3,6 +3,8 @@ package deposit
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
@@ -90,6 +92,55 @@ func (a *activate) run(b *book) error {
 	c.History = b.history(c)
 	b.addClaim(c)
 	if err := b.follow(a.Via+":"+a.Merchant, c, b.weigh(c)); err != nil {
+		return err
+	}
+	b.noteFailure(c)
+	a.claim = *c
+	return nil
+}
+
+// amend changes the UTR of a claim that has no credit: a payer who mistyped it
+// corrects it in the payment window.
+type amend struct {
+	Activation
+	old   ClaimRef
+	claim Claim // the answer
+}
+
+func (*amend) name() string     { return "amend" }
+func (a *amend) caller() string { return "merchant:" + a.Merchant }
+func (*amend) weight() int      { return 1 }
+
+func (a *amend) need(k *Keys, dir *directory.Snapshot) {
+	(&activate{Activation: a.Activation}).need(k, dir)
+	k.UTRs[a.old.UTR] = struct{}{}
+}
+
+func (a *amend) run(b *book) error {
+	c := b.facts.Customs[CustomKey{a.Merchant, a.CustomID}]
+	switch {
+	case c == nil:
+		return ErrNoClaim
+	case c.UTR != a.old.UTR:
+		// Somebody amended it first; that is how it stands.
+		a.claim = *c
+		return nil
+	case c.State != Waiting && c.State != Refused:
+		return refuse(NotAmendable, fmt.Sprintf("The UTR can't be changed any more: the payment is %s", c.State))
+	}
+	if _, err := usableMethod(b.dir, a.Merchant, a.Method, a.Currency); err != nil {
+		return err
+	}
+	actor := a.Via + ":" + a.Merchant
+	b.record(actor, "claim.amended", c.ID, "UTR "+a.old.UTR.Masked()+" was mistyped")
+	history := b.history(c) // with the old UTR's failure in it
+	history.LabelFailures++
+	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
+	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = a.UTR, Waiting, nil, time.Time{}, history
+	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)
+	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
+	b.touchClaim(c)
+	if err := b.follow(actor, c, b.weigh(c)); err != nil {
 		return err
 	}
 	b.noteFailure(c)

@@ -97,6 +97,25 @@ func (d *Desk) Activate(ctx context.Context, a Activation) (Claim, error) {
 	return cmd.claim, nil
 }
 
+// Amend changes the UTR of a claim that waits or was refused, and weighs it
+// again: the payer mistyped it. The caller bounds how often; a *Refusal says
+// why it can't be.
+func (d *Desk) Amend(ctx context.Context, a Activation) (Claim, error) {
+	c, err := d.Store.FindClaimByKey(ctx, CustomKey{a.Merchant, a.CustomID})
+	if err != nil {
+		return Claim{}, err
+	}
+	if c.UTR == a.UTR {
+		return *c, nil
+	}
+	cmd := &amend{Activation: a, old: ClaimRef{ID: c.ID, UTR: c.UTR}}
+	if err := d.do(ctx, cmd); err != nil {
+		d.Metrics.refused(cmd, err)
+		return Claim{}, err
+	}
+	return cmd.claim, nil
+}
+
 // Assign picks the wallet that a payer is shown. A *Refusal says why there is
 // none.
 func (d *Desk) Assign(ctx context.Context, r AssignmentRequest) (Assignment, error) {

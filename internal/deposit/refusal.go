@@ -16,6 +16,7 @@ const (
 	NotPending      RefusalCode = "not_pending"
 	CreditNotFree   RefusalCode = "credit_not_free"
 	MerchantGone    RefusalCode = "merchant_gone"
+	NotAmendable    RefusalCode = "not_amendable"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message

@@ -346,11 +346,17 @@ func save(f *flight, c *deposit.Changes) error {
 		$4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
 		$13::bigint[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])`)
 	for _, claim := range c.Claims {
-		changed.add(claim.ID, string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), records.Micros(claim.SettledAt))
+		history, err := records.History(claim.History)
+		if err != nil {
+			return err
+		}
+		changed.add(claim.ID, string(claim.UTR), string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited),
+			history, records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt))
 	}
-	changed.write(f, `UPDATE claims SET state = n.state, reasons = n.reasons, credit_id = n.credit_id, deposited = n.deposited, settled_at = n.settled_at
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[])
-			AS n (id, state, reasons, credit_id, deposited, settled_at) WHERE claims.id = n.id`)
+	changed.write(f, `UPDATE claims SET utr = n.utr, state = n.state, reasons = n.reasons, credit_id = n.credit_id, deposited = n.deposited,
+			history = n.history, expires_at = n.expires_at, settled_at = n.settled_at
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
+			AS n (id, utr, state, reasons, credit_id, deposited, history, expires_at, settled_at) WHERE claims.id = n.id`)
 	saveCredits(f, c)
 	for _, d := range c.Deposits {
 		deposits.add(d.ID, d.Merchant, d.Wallet, d.CreditID, int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At))

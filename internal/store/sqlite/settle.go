@@ -82,7 +82,7 @@ func (s *statements) all() []preparation {
 		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
 		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.setClaim, `UPDATE claims SET state = ?, reasons = ?, credit_id = ?, deposited = ?, settled_at = ? WHERE id = ?`},
+		{&s.setClaim, `UPDATE claims SET utr = ?, state = ?, reasons = ?, credit_id = ?, deposited = ?, history = ?, expires_at = ?, settled_at = ? WHERE id = ?`},
 		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setCredit, `UPDATE credits SET payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?, claim_id = ?, contested = ? WHERE id = ?`},
 		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
@@ -299,8 +299,12 @@ func (s *statements) save(ctx context.Context, c *deposit.Changes) error {
 		}
 	}
 	for _, claim := range c.Claims {
-		if _, err := s.setClaim.ExecContext(ctx, string(claim.State), claim.Reasons.String(), claim.CreditID,
-			int64(claim.Deposited), records.Micros(claim.SettledAt), claim.ID); err != nil {
+		history, err := records.History(claim.History)
+		if err != nil {
+			return err
+		}
+		if _, err := s.setClaim.ExecContext(ctx, string(claim.UTR), string(claim.State), claim.Reasons.String(), claim.CreditID,
+			int64(claim.Deposited), history, records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt), claim.ID); err != nil {
 			return fmt.Errorf("claim %d: %w", claim.ID, err)
 		}
 	}
