@@ -1,12 +1,14 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -100,4 +102,106 @@ func testShared(t *testing.T, fresh Fresh) {
 			}
 		}},
 	})
+}
+
+// testAmend plays payers who correct the UTR they mistyped.
+func testAmend(t *testing.T, fresh Fresh) {
+	t.Helper()
+	amended := func(h *House, a deposit.Activation, want deposit.State, reasons ...deposit.Reason) deposit.Claim {
+		h.Helper()
+		c, err := h.Desk.Amend(h.Context(), a)
+		if err != nil {
+			h.Fatalf("amend %s: %v", a.CustomID, err)
+		}
+		h.mustBe(&c, want, reasons)
+		return h.MustFind(c.ID, want, reasons...)
+	}
+	play(t, fresh, []scenario{
+		{"to the UTR that came", Setup{}, func(h *House) {
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
+			h.MustActivate(Claim("a", UTR(2), 500_00), deposit.Waiting)
+			amended(h, Claim("a", UTR(1), 500_00), deposit.Credited)
+			// What came under the mistyped UTR is not this claim's any more.
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(2), 500_00))
+			_, err := h.Desk.Amend(h.Context(), Claim("a", UTR(2), 500_00))
+			h.mustRefuse(err, deposit.NotAmendable)
+		}},
+		{"to a UTR that comes later", Setup{}, func(h *House) {
+			h.MustActivate(Claim("a", UTR(2), 500_00), deposit.Waiting)
+			c := amended(h, Claim("a", UTR(1), 500_00), deposit.Waiting)
+			h.MustReport("till", 2, 0, 1, h.Entry(UTR(2), 500_00), h.Entry(UTR(1), 500_00))
+			h.MustFind(c.ID, deposit.Credited)
+		}},
+		{"from somebody else's UTR", Setup{}, func(h *House) {
+			h.MustReport("till", 2, 0, 0, h.Entry(UTR(1), 500_00), h.Entry(UTR(2), 500_00))
+			h.MustActivate(Claim("first", UTR(1), 500_00), deposit.Credited)
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Refused, deposit.UTRTaken)
+			amended(h, Claim("a", UTR(2), 500_00), deposit.Credited)
+		}},
+		{"to a UTR that somebody waits for", Setup{}, func(h *House) {
+			h.MustActivate(Claim("first", UTR(1), 500_00), deposit.Waiting)
+			h.MustActivate(Claim("a", UTR(2), 500_00), deposit.Waiting)
+			c := amended(h, Claim("a", UTR(1), 500_00), deposit.Waiting)
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
+			h.MustFind(c.ID, deposit.Pending, deposit.RivalClaims)
+		}},
+		{"each try counts as a guess", policy(func(p *deposit.Policy) { p.LabelFailures = 2 }), func(h *House) {
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(3), 500_00))
+			h.MustActivate(Claim("other", UTR(9), 500_00), deposit.Waiting)
+			h.MustActivate(Claim("a", UTR(2), 500_00), deposit.Waiting)
+			amended(h, Claim("a", UTR(3), 500_00), deposit.Pending, deposit.TooManyFailures)
+		}},
+		{"only what is open", Setup{}, func(h *House) {
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 600_00))
+			c := h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Pending, deposit.AmountDiffers)
+			_, err := h.Desk.Amend(h.Context(), Claim("a", UTR(2), 500_00))
+			h.mustRefuse(err, deposit.NotAmendable)
+			h.MustReject(c.ID)
+			_, err = h.Desk.Amend(h.Context(), Claim("a", UTR(2), 500_00))
+			h.mustRefuse(err, deposit.NotAmendable)
+			if _, err := h.Desk.Amend(h.Context(), Claim("none", UTR(2), 500_00)); !errors.Is(err, deposit.ErrNoClaim) {
+				h.Errorf("a claim that is not there gives %v", err)
+			}
+		}},
+	})
+}
+
+// testPayments keeps what payers do in the window.
+func testPayments(t *testing.T, fresh Fresh) {
+	t.Helper()
+	s := fresh(t).Open(t)
+	ctx := t.Context()
+	if _, err := s.FindPayment(ctx, "none"); !errors.Is(err, payment.ErrNoPayment) {
+		t.Errorf("no payment gives %v", err)
+	}
+	link := payment.Payment{
+		Token: "T1", Merchant: Shop, CustomID: "हिन्दी-1", Label: "55", Currency: money.INR, Method: "upi_l", MethodFixed: true,
+		Amount: 500_50, AmountFixed: true, Lang: "hi", CreatedAt: Start,
+		Return: payment.Return{Success: "https://shop.example/ok?a=1&b=2", Fail: "https://shop.example/no"},
+	}
+	first, err := s.OpenPayment(ctx, link)
+	if err != nil || *first != link {
+		t.Fatalf("opened %+v, %v", first, err)
+	}
+	// The same link on another device is the same payment, whatever it says now.
+	again := link
+	again.Token, again.Amount = "T2", 1
+	if second, err := s.OpenPayment(ctx, again); err != nil || *second != link {
+		t.Errorf("opened again as %+v, %v", second, err)
+	}
+	if _, err := s.FindPayment(ctx, "T2"); !errors.Is(err, payment.ErrNoPayment) {
+		t.Errorf("the second token gives %v", err)
+	}
+	other := link
+	other.Token, other.Merchant = "T3", Cafe
+	if _, err := s.OpenPayment(ctx, other); err != nil {
+		t.Errorf("another merchant's of that id: %v", err)
+	}
+	first.Method, first.Amount, first.Wallet, first.ShownUntil, first.Amends = "upi_w", 700, "window", Start.Add(time.Hour), 3
+	if err := s.SavePayment(ctx, first); err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := s.FindPayment(ctx, "T1"); err != nil || *kept != *first {
+		t.Errorf("kept %+v, %v", kept, err)
+	}
 }

@@ -106,6 +106,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Activate", testActivate},
 		{"Review", testReview},
 		{"Shared", testShared},
+		{"Amend", testAmend},
+		{"Payments", testPayments},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
