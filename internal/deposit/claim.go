@@ -28,6 +28,9 @@ import (
 //	           ├──▶ pending ──▶ rejected | refused
 //	           │       │
 //	           └───────┴──────▶ credited
+//
+// A payer who mistyped the UTR may correct it while the claim waits or was
+// refused: it is then weighed as if it were new.
 type State string
 
 // States of a claim.

@@ -2,10 +2,15 @@ package deposit_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/store/storetest"
@@ -72,5 +77,70 @@ func expire(t *testing.T, h *storetest.House, refs []deposit.ClaimRef) {
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// slow is a store that commits nothing until it is let go.
+type slow struct {
+	deposit.Store
+	let chan struct{}
+}
+
+func (s *slow) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) error {
+	<-s.let
+	return s.Store.Settle(ctx, keys, decide)
+}
+
+// One merchant's flood while commits are slow turns only that merchant away.
+func TestFloodIsItsCallersOwn(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	store := &slow{Store: h.Store, let: make(chan struct{})}
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+
+	const flood = 3000
+	results := make(chan error, flood)
+	for i := range flood {
+		go func() {
+			a := storetest.Claim(fmt.Sprint("flood", i), storetest.UTR(i+1), storetest.Rupees(500))
+			_, err := desk.Activate(t.Context(), a)
+			results <- err
+		}()
+	}
+	// Whoever is turned away is so at once; the others wait for the commit.
+	for range flood / 2 {
+		if err := <-results; !errors.Is(err, deposit.ErrTooMany) {
+			t.Fatalf("turned away with %v", err)
+		}
+	}
+	neighbour := make(chan error, 1)
+	go func() {
+		a := storetest.Claim("calm", storetest.UTR(flood+1), storetest.Rupees(500))
+		a.Merchant = storetest.Cafe
+		_, err := desk.Activate(t.Context(), a)
+		neighbour <- err
+	}()
+	close(store.let)
+	if err := <-neighbour; err != nil {
+		t.Errorf("the neighbour got %v", err)
+	}
+	taken := 0
+	for range flood - flood/2 {
+		if err := <-results; err == nil {
+			taken++
+		}
+	}
+	if taken == 0 {
+		t.Error("nothing of the flood was taken")
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
