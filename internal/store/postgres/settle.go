@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -55,14 +58,17 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 		return err
 	}
 	var head chainHead
-	var write flight
-	if err := save(&write, changes); err != nil {
+	var rows writes
+	if err := save(&rows, changes); err != nil {
 		return err
 	}
+	addPostings(&rows, changes.Postings)
+	var write flight
+	rows.send(&write)
 	if len(changes.Audit) > 0 {
 		head.lock(&write)
 	}
-	post(&write, changes.Postings)
+	addToBalances(&write, ledger.Balances(changes.Postings))
 	if err := write.send(ctx, conn); err != nil {
 		return conflict(fmt.Errorf("save changes: %w", err))
 	}
@@ -129,20 +135,25 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 		}
 		return err
 	}
-	if len(keys.Customs) > 0 {
-		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_id)
-			JOIN claims ON merchant = of_merchant AND custom_id = of_id`,
-			columns(keys.Customs,
-				func(k deposit.CustomKey) string { return k.Merchant },
-				func(k deposit.CustomKey) string { return k.CustomID })...)
+	const byCustom = `SELECT ` + records.ClaimColumns + ` FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_id)
+		JOIN claims ON merchant = of_merchant AND custom_id = of_id`
+	const byUTR = `SELECT ` + records.ClaimColumns + ` FROM claims WHERE utr = ANY($%d::text[]) AND state IN ('waiting', 'pending', 'rejected')`
+	customs := columns(keys.Customs,
+		func(k deposit.CustomKey) string { return k.Merchant },
+		func(k deposit.CustomKey) string { return k.CustomID })
+	switch {
+	case len(keys.Customs) > 0 && len(utrs) > 0: // the common case: one statement for both
+		f.each(addClaim, byCustom+` UNION ALL `+fmt.Sprintf(byUTR, 3), append(customs, utrs)...)
+	case len(keys.Customs) > 0:
+		f.each(addClaim, byCustom, customs...)
+	case len(utrs) > 0:
+		f.each(addClaim, fmt.Sprintf(byUTR, 1), utrs)
 	}
 	if len(keys.Claims) > 0 {
 		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM claims WHERE id = ANY($1::bigint[])`,
 			slices.Collect(maps.Keys(keys.Claims)))
 	}
 	if len(utrs) > 0 {
-		f.each(addClaim, `SELECT `+records.ClaimColumns+` FROM claims
-			WHERE utr = ANY($1::text[]) AND state IN ('waiting', 'pending', 'rejected') ORDER BY id`, utrs)
 		f.each(func(row records.Row) error {
 			c, err := records.ScanCredit(row)
 			if err == nil {
@@ -311,10 +322,8 @@ func (t *table) add(values ...any) {
 	}
 }
 
-func (t *table) write(f *flight, query string) {
-	if t.width == 0 {
-		return
-	}
+// args are the arrays, in the order of the columns.
+func (t *table) args() []any {
 	args := make([]any, t.width)
 	for i := range args {
 		if texts, ok := t.texts[i]; ok {
@@ -323,10 +332,50 @@ func (t *table) write(f *flight, query string) {
 			args[i] = t.ints[i]
 		}
 	}
-	f.exec(query, args...)
+	return args
 }
 
-func save(f *flight, c *deposit.Changes) error {
+// writes collects the tables of a batch into one statement: on small batches
+// the server's work on each statement outweighs that on its rows.
+type writes struct {
+	parts []string
+	args  []any
+}
+
+var parameter = regexp.MustCompile(`\$\d+`)
+
+// add takes up what a table has to be written; its query counts parameters
+// from $1.
+func (w *writes) add(t *table, query string) {
+	if t.width == 0 {
+		return
+	}
+	offset := len(w.args)
+	w.parts = append(w.parts, parameter.ReplaceAllStringFunc(query, func(p string) string {
+		n, err := strconv.Atoi(p[1:])
+		if err != nil {
+			panic(err) // the pattern takes digits only
+		}
+		return "$" + strconv.Itoa(n+offset)
+	}))
+	w.args = append(w.args, t.args()...)
+}
+
+// send queues the statement.
+func (w *writes) send(f *flight) {
+	if len(w.parts) == 0 {
+		return
+	}
+	var text strings.Builder
+	for i, part := range w.parts {
+		text.WriteString([]string{"WITH ", ", "}[min(i, 1)])
+		fmt.Fprintf(&text, "part%d AS (%s)", i, part)
+	}
+	text.WriteString(" SELECT 1")
+	f.exec(text.String(), w.args...)
+}
+
+func save(f *writes, c *deposit.Changes) error {
 	// Gateways that insert the same claims do so in one order.
 	slices.SortFunc(c.NewClaims, func(a, b *deposit.Claim) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.CustomID, b.CustomID))
@@ -342,7 +391,7 @@ func save(f *flight, c *deposit.Changes) error {
 			claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
 			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt))
 	}
-	claims.write(f, `INSERT INTO claims (`+records.ClaimColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
+	f.add(&claims, `INSERT INTO claims (`+records.ClaimColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
 		$4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
 		$13::bigint[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])`)
 	for _, claim := range c.Claims {
@@ -353,7 +402,7 @@ func save(f *flight, c *deposit.Changes) error {
 		changed.add(claim.ID, string(claim.UTR), string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited),
 			history, records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt))
 	}
-	changed.write(f, `UPDATE claims SET utr = n.utr, state = n.state, reasons = n.reasons, credit_id = n.credit_id, deposited = n.deposited,
+	f.add(&changed, `UPDATE claims SET utr = n.utr, state = n.state, reasons = n.reasons, credit_id = n.credit_id, deposited = n.deposited,
 			history = n.history, expires_at = n.expires_at, settled_at = n.settled_at
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
 			AS n (id, utr, state, reasons, credit_id, deposited, history, expires_at, settled_at) WHERE claims.id = n.id`)
@@ -361,20 +410,20 @@ func save(f *flight, c *deposit.Changes) error {
 	for _, d := range c.Deposits {
 		deposits.add(d.ID, d.Merchant, d.Wallet, d.CreditID, int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At))
 	}
-	deposits.write(f, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) SELECT * FROM
+	f.add(&deposits, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) SELECT * FROM
 		unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[])`)
 	for i := range c.Events {
 		e := &c.Events[i]
 		postbacks.add(e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt))
 	}
-	postbacks.write(f, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
+	f.add(&postbacks, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
 		SELECT id, merchant, 'due', 0, due_at, '', 0, '', created_at, 0
 		FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS n (id, merchant, due_at, created_at)`)
 	saveAssignments(f, c)
 	return nil
 }
 
-func saveCredits(f *flight, c *deposit.Changes) {
+func saveCredits(f *writes, c *deposit.Changes) {
 	var credits, changed table
 	for _, credit := range c.NewCredits {
 		credits.add(credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount), string(credit.Currency),
@@ -382,14 +431,14 @@ func saveCredits(f *flight, c *deposit.Changes) {
 			records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust), string(credit.State), credit.ClaimID,
 			records.Flag(credit.Contested))
 	}
-	credits.write(f, `INSERT INTO credits (`+records.CreditColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
+	f.add(&credits, `INSERT INTO credits (`+records.CreditColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
 		$4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[],
 		$13::bigint[], $14::text[], $15::bigint[], $16::bigint[])`)
 	for _, credit := range c.Credits {
 		changed.add(credit.ID, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, int64(credit.Trust),
 			string(credit.State), credit.ClaimID, records.Flag(credit.Contested))
 	}
-	changed.write(f, `UPDATE credits SET payer_vpa = n.payer_vpa, payer_name = n.payer_name, note = n.note, reference = n.reference,
+	f.add(&changed, `UPDATE credits SET payer_vpa = n.payer_vpa, payer_name = n.payer_name, note = n.note, reference = n.reference,
 		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested
 		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
 			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested) WHERE credits.id = n.id`)
@@ -397,7 +446,7 @@ func saveCredits(f *flight, c *deposit.Changes) {
 
 // saveAssignments writes rows that several gateways may hold in their batches
 // at once, in one order.
-func saveAssignments(f *flight, c *deposit.Changes) {
+func saveAssignments(f *writes, c *deposit.Changes) {
 	slices.SortFunc(c.Assignments, func(a, b deposit.Assignment) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.Method, b.Method),
 			cmp.Compare(a.Label, b.Label), cmp.Compare(a.Wallet, b.Wallet))
@@ -406,7 +455,7 @@ func saveAssignments(f *flight, c *deposit.Changes) {
 	for _, a := range c.Assignments {
 		assignments.add(a.Merchant, a.Method, a.Label, a.Wallet, records.Micros(a.ShownAt), records.Micros(a.ExpiresAt))
 	}
-	assignments.write(f, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at)
+	f.add(&assignments, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at)
 		SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[])
 		ON CONFLICT (merchant, method, label, wallet) DO UPDATE SET shown_at = excluded.shown_at, expires_at = excluded.expires_at`)
 	days := slices.SortedFunc(maps.Keys(c.WalletUse), func(a, b deposit.WalletDay) int {
@@ -415,30 +464,34 @@ func saveAssignments(f *flight, c *deposit.Changes) {
 	for _, day := range days {
 		use.add(day.Wallet, int64(day.Day), int64(c.WalletUse[day]))
 	}
-	use.write(f, `INSERT INTO wallet_days (wallet, day, received) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
+	f.add(&use, `INSERT INTO wallet_days (wallet, day, received) SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[])
 		ON CONFLICT (day, wallet) DO UPDATE SET received = wallet_days.received + excluded.received`)
 }
 
-// post writes postings and what they do to the balances, locked in account
-// order: two gateways that lock them as they come would deadlock.
-func post(f *flight, postings []ledger.Posting) {
-	var rows, balances table
+func addPostings(f *writes, postings []ledger.Posting) {
+	var rows table
 	for i := range postings {
 		p := &postings[i]
 		rows.add(p.TransactionID, int64(p.Line), string(p.Kind), p.Debit, p.Credit, int64(p.Amount), string(p.Currency), records.Micros(p.At))
 	}
-	rows.write(f, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) SELECT * FROM
+	f.add(&rows, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) SELECT * FROM
 		unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], $8::bigint[])`)
-	sums := ledger.Balances(postings)
+}
+
+// addToBalances adds what postings do to the balances, locked in account order:
+// two gateways that lock them as they come would deadlock.
+func addToBalances(f *flight, sums map[int64]money.Paise) {
 	accounts := slices.Sorted(maps.Keys(sums))
 	if len(accounts) == 0 {
 		return
 	}
-	for _, account := range accounts {
-		balances.add(account, int64(sums[account]))
+	amounts := make([]int64, len(accounts))
+	for i, account := range accounts {
+		amounts[i] = int64(sums[account])
 	}
 	f.exec(`SELECT id FROM accounts WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE`, accounts)
-	balances.write(f, `UPDATE accounts SET balance = balance + n.amount FROM unnest($1::bigint[], $2::bigint[]) AS n (id, amount) WHERE accounts.id = n.id`)
+	f.exec(`UPDATE accounts SET balance = balance + n.amount FROM unnest($1::bigint[], $2::bigint[]) AS n (id, amount) WHERE accounts.id = n.id`,
+		accounts, amounts)
 }
 
 // chainHead is the head of the audit log, which all gateways chain on.
@@ -463,8 +516,7 @@ func (h *chainHead) chain(f *flight, entries []audit.Entry) {
 		rows.add(e.Seq, records.Micros(e.At), e.Actor, e.Action, e.Subject, e.Why)
 		hashes[i] = e.Hash[:]
 	}
-	f.exec(`INSERT INTO audit (seq, at, actor, action, subject, why, hash) SELECT * FROM
-		unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[])`,
-		rows.ints[0], rows.ints[1], rows.texts[2], rows.texts[3], rows.ints[4], rows.texts[5], hashes)
-	f.exec(`UPDATE audit_head SET seq = $1, hash = $2`, seq, head[:])
+	f.exec(`WITH entries AS (INSERT INTO audit (seq, at, actor, action, subject, why, hash) SELECT * FROM
+			unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::bigint[], $6::text[], $7::bytea[]))
+		UPDATE audit_head SET seq = $8, hash = $9`, append(rows.args(), hashes, seq, head[:])...)
 }
