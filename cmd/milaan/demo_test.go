@@ -3,11 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"html"
 	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestDemoPlaysThrough(t *testing.T) {
@@ -42,31 +48,180 @@ func TestDemoPlaysThrough(t *testing.T) {
 	}
 }
 
-func TestDemoEndsCleanly(t *testing.T) {
-	temporary := t.TempDir()
-	t.Setenv("TMPDIR", temporary)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
+// runningDemo is a demo that stands open, with what it printed.
+type runningDemo struct {
+	text string
+	stop context.CancelFunc
+	code chan int
+	errs bytes.Buffer // to be read once code came
+}
+
+func startDemo(t *testing.T) *runningDemo {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	t.Cleanup(stop)
+	d := &runningDemo{stop: stop, code: make(chan int, 1)}
 	read, write := io.Pipe()
-	ended := make(chan int, 1)
-	var errs bytes.Buffer
-	go func() { ended <- run(ctx, []string{"demo", "--listen", "127.0.0.1:0"}, write, &errs) }()
+	go func() {
+		d.code <- run(ctx, []string{"demo", "--listen", "127.0.0.1:0"}, write, &d.errs)
+		_ = write.Close() // so that one that failed to start is not awaited
+	}()
 	var shown strings.Builder
 	buf := make([]byte, 4096)
 	for !strings.Contains(shown.String(), "Ctrl-C ends the demo.") {
 		n, err := read.Read(buf)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v\n%s\n%s", err, &shown, &d.errs)
 		}
 		shown.Write(buf[:n])
 	}
-	stop()
-	if code := <-ended; code != exitDone {
-		t.Errorf("exit code %d: %s", code, &errs)
+	go func() { _, _ = io.Copy(io.Discard, read) }()
+	d.text = shown.String()
+	return d
+}
+
+func (d *runningDemo) end(t *testing.T) {
+	t.Helper()
+	d.stop()
+	if code := <-d.code; code != exitDone {
+		t.Errorf("exit code %d: %s", code, &d.errs)
 	}
+}
+
+func TestDemoEndsCleanly(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	startDemo(t).end(t)
 	if left, err := filepath.Glob(filepath.Join(temporary, "*")); err != nil || len(left) > 0 {
 		t.Errorf("the demo left %v behind (%v)", left, err)
 	}
+}
+
+// payer is somebody with a browser that runs no scripts.
+type payer struct {
+	*http.Client
+	at   *url.URL
+	page string
+}
+
+func newPayer(t *testing.T) *payer {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &payer{Client: &http.Client{Jar: jar}}
+}
+
+// open goes to an address, or sends fields there where there are any, and
+// follows where that leads.
+func (p *payer) open(t *testing.T, address string, fields url.Values) {
+	t.Helper()
+	method := http.MethodGet
+	if fields != nil {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(fields.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w, err := p.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Body.Close()
+	page, err := io.ReadAll(w.Body)
+	if err != nil || w.StatusCode != http.StatusOK {
+		t.Fatalf("%s %s: answered %s (%v)\n%s", method, address, w.Status, err, page)
+	}
+	p.at, p.page = w.Request.URL, string(page)
+}
+
+// find is what the page has at the place that the pattern's group marks.
+func (p *payer) find(t *testing.T, pattern string) string {
+	t.Helper()
+	found := regexp.MustCompile(pattern).FindStringSubmatch(p.page)
+	if found == nil {
+		t.Fatalf("%s has nothing like %s:\n%s", p.at, pattern, p.page)
+	}
+	return html.UnescapeString(found[1])
+}
+
+// until reloads the page until it has what is wanted.
+func (p *payer) until(t *testing.T, want string) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !strings.Contains(p.page, want) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s never has %q:\n%s", p.at, want, p.page)
+		}
+		time.Sleep(20 * time.Millisecond)
+		p.open(t, p.at.String(), nil)
+	}
+}
+
+// The way of a payer: the shop, its UPI app, the payment window, and back.
+func TestDemoThroughTheWindow(t *testing.T) {
+	t.Parallel()
+	d := startDemo(t)
+	place := func(name string) string {
+		return (&payer{page: d.text}).find(t, name+` +(http://\S+)`)
+	}
+	shop, bank, gateway := place("Sample shop"), place("Sandbox bank"), place("Gateway")
+	for _, c := range []struct{ how, when, outcome, order string }{
+		{"asked", "now", "success", "Paid. Thank you!"},
+		{"asked", "held", "pending", "not reported this payment yet"},
+		{"wrong", "now", "pending", "a person has to look at it"},
+		{"twice", "now", "success", "Paid. Thank you!"},
+	} {
+		p, phone := newPayer(t), newPayer(t)
+		p.open(t, shop+"/orders", url.Values{"product": {"chai"}})
+		order := p.at.String()
+
+		phone.open(t, order+"/app", nil)
+		if !strings.HasPrefix(phone.at.String(), bank+"/?link=") {
+			t.Fatalf("the UPI app opened at %s", phone.at)
+		}
+		fields := url.Values{"how": {c.how}, "when": {c.when}}
+		for _, name := range []string{"payee", "payee_name", "note", "amount", "payer_name", "payer_vpa"} {
+			fields.Set(name, phone.find(t, `name="`+name+`" value="([^"]*)"`))
+		}
+		phone.open(t, bank+"/pay", fields)
+		receipt := phone.at.String()
+		utr := phone.find(t, `<output[^>]*>(\d{12})</output>`)
+
+		p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
+		if !strings.HasPrefix(p.at.String(), gateway+"/pay/") {
+			t.Fatalf("the window opened at %s", p.at)
+		}
+		if vpa := fields.Get("payee"); !strings.Contains(p.page, vpa) || !strings.Contains(p.page, "₹499") {
+			t.Errorf("the window does not ask for ₹499 to %s:\n%s", vpa, p.page)
+		}
+		if !strings.Contains(p.page, `data-origins="`+shop+`"`) {
+			t.Errorf("the shop may not embed the window:\n%s", p.page)
+		}
+		p.open(t, gateway+p.find(t, `action="(/pay/[^"#]+/utr)`), url.Values{"utr": {"Paid. UPI Ref " + utr}})
+		p.until(t, `data-outcome="`+c.outcome+`"`)
+		window := p.at.String()
+		back := p.find(t, `<a id="return"[^>]* href="([^"]+)"`)
+		if !strings.HasPrefix(back, shop+"/return?") {
+			t.Fatalf("the window leads to %s", back)
+		}
+		p.open(t, back, nil)
+		if p.at.String() != order {
+			t.Errorf("the return leads to %s instead of %s", p.at, order)
+		}
+		p.until(t, c.order)
+
+		if c.when == "held" { // the bank lets go of it, and everything turns by itself
+			phone.open(t, receipt+"/report", url.Values{})
+			p.until(t, "Paid. Thank you!")
+			p.open(t, window, nil)
+			p.until(t, `data-outcome="success"`)
+		}
+	}
+	d.end(t)
 }
 
 func TestDemoStaysOnThisComputer(t *testing.T) {

@@ -26,6 +26,7 @@ var (
 	ErrPayerName  = errors.New("type a name of up to 60 characters")
 	ErrMuch       = errors.New("a UPI payment is ₹1,00,000 at most")
 	ErrWhen       = errors.New("choose when the bank reports the payment")
+	ErrHow        = errors.New("choose how to pay")
 	ErrFull       = errors.New("the sandbox bank keeps no more transfers: start a new demo")
 )
 
@@ -38,6 +39,26 @@ const (
 	Soon   When = "soon" // after BankConfig.Soon
 	Held   When = "held" // when somebody releases it
 )
+
+// How says what a payer does with the amount that was asked for.
+type How string
+
+// The ways to pay: as asked, with another amount, and with two transfers, each
+// of the whole amount and with a UTR of its own.
+const (
+	Asked How = "asked"
+	Wrong How = "wrong"
+	Twice How = "twice"
+)
+
+// wrongAmount is one rupee less than asked for, or more where that leaves
+// nothing.
+func wrongAmount(asked money.Paise) money.Paise {
+	if asked > money.Rupee {
+		return asked - money.Rupee
+	}
+	return asked + money.Rupee
+}
 
 // Account is an account at the sandbox bank: a wallet of the gateway, and the
 // feed that reports what comes in on it.
@@ -90,15 +111,17 @@ type Payment struct {
 	Note      string // shown on the receipt; may be empty
 	PayerVPA  upi.VPA
 	PayerName string
-	Amount    money.Paise
+	Amount    money.Paise // that was asked for
+	How       How
 	When      When
 }
 
-// Transfer is a payment that was made.
+// Transfer is a payment that was made; Amount is what was moved.
 type Transfer struct {
 	Payment
 	PayeeName string
 	UTR       upi.UTR
+	Twin      upi.UTR   // the other one of a payment made twice; else empty
 	At        time.Time // UTC
 	Reports   []Report
 }
@@ -150,6 +173,8 @@ func (p Payment) validate() error {
 		return ErrMuch
 	case p.When != AtOnce && p.When != Soon && p.When != Held:
 		return ErrWhen
+	case p.How != Asked && p.How != Wrong && p.How != Twice:
+		return ErrHow
 	default:
 		return nil
 	}
@@ -163,8 +188,9 @@ func (b *Bank) account(vpa upi.VPA) (Account, bool) {
 	return b.config.Accounts[i], true
 }
 
-// Pay makes a transfer and reports it when the payment says. That a report
-// fails is no error of the payment: it is written down beside it.
+// Pay makes a transfer, or two where the payment is made twice, and reports
+// when the payment says. It returns the first. That a report fails is no error
+// of the payment: it is written down beside it.
 func (b *Bank) Pay(ctx context.Context, p Payment) (*Transfer, error) {
 	if err := p.validate(); err != nil {
 		return nil, err
@@ -173,45 +199,63 @@ func (b *Bank) Pay(ctx context.Context, p Payment) (*Transfer, error) {
 	if !ok {
 		return nil, ErrNoPayee
 	}
-	t, err := b.book(p, account)
+	utrs, err := b.book(p, account)
 	if err != nil {
 		return nil, err
 	}
-	switch p.When {
-	case AtOnce:
-		return b.Report(ctx, t.UTR)
-	case Soon:
-		b.later.Go(func() {
-			select {
-			case <-time.After(b.config.Soon):
-				if _, err := b.Report(context.WithoutCancel(ctx), t.UTR); err != nil {
-					b.config.Log.WarnContext(ctx, "a transfer was not reported", "error", err)
-				}
-			case <-b.closed:
+	for _, utr := range utrs {
+		switch p.When {
+		case AtOnce:
+			if _, err := b.Report(ctx, utr); err != nil {
+				return nil, err
 			}
-		})
-	case Held:
+		case Soon:
+			b.later.Go(func() { b.reportSoon(context.WithoutCancel(ctx), utr) })
+		case Held:
+		}
 	}
-	return t, nil
+	return b.Transfer(utrs[0])
 }
 
-func (b *Bank) book(p Payment, account Account) (*Transfer, error) {
+func (b *Bank) reportSoon(ctx context.Context, utr upi.UTR) {
+	select {
+	case <-time.After(b.config.Soon):
+		if _, err := b.Report(ctx, utr); err != nil {
+			b.config.Log.WarnContext(ctx, "a transfer was not reported", "error", err)
+		}
+	case <-b.closed:
+	}
+}
+
+// book writes down the one or two transfers of a payment.
+func (b *Bank) book(p Payment, account Account) (utrs []upi.UTR, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.transfers) >= mostTransfer {
+	first := &Transfer{Payment: p, PayeeName: account.Name, At: b.config.Now().UTC()}
+	first.PayerName = strings.TrimSpace(p.PayerName)
+	made := []*Transfer{first}
+	switch p.How {
+	case Asked:
+	case Wrong:
+		first.Amount = wrongAmount(p.Amount)
+	case Twice:
+		made = append(made, first.clone())
+	}
+	if len(b.transfers)+len(made) > mostTransfer {
 		return nil, ErrFull
 	}
-	utr, err := randomUTR()
-	for err == nil && b.find(utr) != nil {
-		utr, err = randomUTR()
+	for _, t := range made {
+		for t.UTR == "" || b.find(t.UTR) != nil {
+			if t.UTR, err = randomUTR(); err != nil {
+				return nil, err
+			}
+		}
+		utrs, b.transfers = append(utrs, t.UTR), append(b.transfers, t)
 	}
-	if err != nil {
-		return nil, err
+	if p.How == Twice {
+		made[0].Twin, made[1].Twin = utrs[1], utrs[0]
 	}
-	p.PayerName = strings.TrimSpace(p.PayerName)
-	t := &Transfer{Payment: p, PayeeName: account.Name, UTR: utr, At: b.config.Now().UTC()}
-	b.transfers = append(b.transfers, t)
-	return t.clone(), save(b.config.File, b.transfers)
+	return utrs, save(b.config.File, b.transfers)
 }
 
 // randomUTR makes a reference of the shape of UPI's: 12 digits.

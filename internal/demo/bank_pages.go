@@ -37,25 +37,33 @@ type bankDoor struct {
 // form is the UPI app's payment as it stands in its fields.
 type form struct {
 	Payee, PayeeName, Note, PayerVPA, PayerName, Amount string
+	How                                                 How
 	When                                                When
-	Soon                                                int // seconds
+	Soon                                                int    // seconds
+	Link                                                string // that was pasted, where it could not be read
 }
 
 func (d bankDoor) blank() form {
 	return form{
-		PayerName: "Asha Rao", PayerVPA: "asha@sandbox", When: AtOnce,
+		PayerName: "Asha Rao", PayerVPA: "asha@sandbox", How: Asked, When: AtOnce,
 		Soon: int(d.config.Soon.Seconds()),
 	}
 }
 
-// app opens the UPI app, filled in from the query of a upi:// link.
+// app opens the UPI app: empty to be filled in by hand, or filled in from a
+// upi:// link, which is pasted whole or stands in the address.
 func (d bankDoor) app(w http.ResponseWriter, r *http.Request) {
 	f := d.blank()
 	if r.URL.RawQuery == "" {
 		d.showApp(w, r, http.StatusOK, f, nil)
 		return
 	}
-	link, err := upi.ParseLink("upi://pay?" + r.URL.RawQuery)
+	text := "upi://pay?" + r.URL.RawQuery
+	if r.URL.Query().Has("link") {
+		f.Link = strings.TrimSpace(r.URL.Query().Get("link"))
+		text = f.Link
+	}
+	link, err := upi.ParseLink(text)
 	if err != nil {
 		d.showApp(w, r, http.StatusBadRequest, f, errLink)
 		return
@@ -67,7 +75,7 @@ func (d bankDoor) app(w http.ResponseWriter, r *http.Request) {
 	d.showApp(w, r, http.StatusOK, f, nil)
 }
 
-var errLink = errors.New("this is no payment link that a UPI app can open: go back to the shop and try again")
+var errLink = errors.New("this is no payment link that a UPI app can open: copy it whole, or fill in the UPI ID and the amount")
 
 func (d bankDoor) showApp(w http.ResponseWriter, r *http.Request, status int, f form, problem error) {
 	v := view{Title: "Pay", Data: f}
@@ -81,7 +89,7 @@ func (d bankDoor) pay(w http.ResponseWriter, r *http.Request) {
 	f := d.blank()
 	f.Payee, f.PayeeName, f.Note = r.PostFormValue("payee"), r.PostFormValue("payee_name"), r.PostFormValue("note")
 	f.PayerVPA, f.PayerName = r.PostFormValue("payer_vpa"), r.PostFormValue("payer_name")
-	f.Amount, f.When = r.PostFormValue("amount"), When(r.PostFormValue("when"))
+	f.Amount, f.How, f.When = r.PostFormValue("amount"), How(r.PostFormValue("how")), When(r.PostFormValue("when"))
 	p, err := f.payment()
 	var t *Transfer
 	if err == nil {
@@ -120,7 +128,7 @@ func (f form) payment() (Payment, error) {
 	if (upi.Link{PayeeVPA: payee, PayeeName: "-", Note: f.Note}).Validate() != nil {
 		return Payment{}, errNote
 	}
-	return Payment{Payee: payee, Note: f.Note, PayerVPA: payer, PayerName: f.PayerName, Amount: amount, When: f.When}, nil
+	return Payment{Payee: payee, Note: f.Note, PayerVPA: payer, PayerName: f.PayerName, Amount: amount, How: f.How, When: f.When}, nil
 }
 
 func (d bankDoor) receipt(w http.ResponseWriter, r *http.Request) {

@@ -15,7 +15,7 @@ import (
 func payment() url.Values {
 	return url.Values{
 		"payee": {"A@sandbox"}, "payee_name": {"Shop"}, "note": {"for <chai>"}, "payer_name": {"Asha <b>Rao</b>"},
-		"payer_vpa": {"asha@sandbox"}, "amount": {"1,499.50"}, "when": {"held"},
+		"payer_vpa": {"asha@sandbox"}, "amount": {"1,499.50"}, "how": {"asked"}, "when": {"held"},
 	}
 }
 
@@ -55,7 +55,7 @@ func TestPayAndRelease(t *testing.T) {
 
 func TestPayReportsWhenAsked(t *testing.T) {
 	t.Parallel()
-	p := demo.Payment{Payee: "a@sandbox", PayerVPA: "b@sandbox", PayerName: "B", Amount: 5 * money.Rupee}
+	p := demo.Payment{Payee: "a@sandbox", PayerVPA: "b@sandbox", PayerName: "B", Amount: 5 * money.Rupee, How: demo.Asked}
 	for when, reported := range map[demo.When]bool{demo.AtOnce: true, demo.Held: false} {
 		b, g := newBank(t, 0)
 		p.When = when
@@ -83,11 +83,54 @@ func TestPayReportsWhenAsked(t *testing.T) {
 	}
 }
 
+func TestPayOtherwiseThanAsked(t *testing.T) {
+	t.Parallel()
+	p := demo.Payment{Payee: "a@sandbox", PayerVPA: "b@sandbox", PayerName: "B", When: demo.AtOnce}
+	for _, c := range []struct {
+		how          demo.How
+		asked, moved money.Paise
+		times        int
+	}{
+		{demo.Asked, 499 * money.Rupee, 499 * money.Rupee, 1},
+		{demo.Wrong, 499 * money.Rupee, 498 * money.Rupee, 1},
+		{demo.Wrong, 150, 50, 1},
+		{demo.Wrong, money.Rupee, 2 * money.Rupee, 1},
+		{demo.Twice, 499 * money.Rupee, 499 * money.Rupee, 2},
+	} {
+		b, g := newBank(t, 0)
+		p.How, p.Amount = c.how, c.asked
+		first, err := b.Pay(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := b.Transfers()
+		if len(all) != c.times || len(g.calls("/feeds/bank1")) != c.times {
+			t.Fatalf("%s: %d transfers, %d of them reported", c.how, len(all), len(g.calls("/feeds/bank1")))
+		}
+		for _, tr := range all {
+			if tr.Amount != c.moved || !tr.Reported() {
+				t.Errorf("%s of %s: moved %s, reported %t", c.how, c.asked, tr.Amount, tr.Reported())
+			}
+		}
+		if c.how != demo.Twice {
+			continue
+		}
+		twin, err := b.Transfer(first.Twin)
+		if err != nil || twin.Twin != first.UTR || twin.UTR == first.UTR {
+			t.Errorf("the transfers are %s with %s, and %+v (%v)", first.UTR, first.Twin, twin, err)
+		}
+		receipt := visit(t, b.Handler(), http.MethodGet, "/transfers/"+string(first.UTR), nil).Body.String()
+		if !strings.Contains(receipt, "Paid twice") || !strings.Contains(receipt, "/transfers/"+string(first.Twin)) {
+			t.Errorf("the receipt is\n%s", receipt)
+		}
+	}
+}
+
 func TestReportThatFails(t *testing.T) {
 	t.Parallel()
 	b, g := newBank(t, 0)
 	g.Close()
-	tr, err := b.Pay(t.Context(), demo.Payment{Payee: "a@sandbox", PayerVPA: "b@sandbox", PayerName: "B", Amount: money.Rupee, When: demo.AtOnce})
+	tr, err := b.Pay(t.Context(), demo.Payment{Payee: "a@sandbox", PayerVPA: "b@sandbox", PayerName: "B", Amount: money.Rupee, How: demo.Asked, When: demo.AtOnce})
 	if err != nil || tr.Reported() || tr.Last().Failed == "" {
 		t.Fatalf("the transfer is %+v (%v)", tr, err)
 	}
@@ -113,6 +156,8 @@ func TestPayRefuses(t *testing.T) {
 		{"payer_name", "a\nb", "Type a name"},
 		{"note", strings.Repeat("x", 51), "50 characters"},
 		{"when", "never", "Choose when"},
+		{"how", "", "Choose how"},
+		{"how", "thrice", "Choose how"},
 	} {
 		fields := payment()
 		fields.Set(c.field, c.value)
@@ -143,6 +188,27 @@ func TestAppOpensLinks(t *testing.T) {
 		w := visit(t, b.Handler(), http.MethodGet, "/pay"+c.query, nil)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) || !strings.Contains(w.Body.String(), "no real money") || strings.Contains(w.Body.String(), "<script") {
 			t.Errorf("%s: answered %d\n%s", c.query, w.Code, w.Body)
+		}
+	}
+	const link = "upi://pay?pa=a@sandbox&pn=A%20%3Cb%3E&am=499.00&cu=INR"
+	for pasted, c := range map[string]struct {
+		says   string
+		status int
+	}{
+		link:                         {`value="499.00"`, http.StatusOK},
+		" " + link + "\n":            {"A &lt;b&gt;", http.StatusOK},
+		"":                           {"no payment link", http.StatusBadRequest},
+		"https://shop.example":       {"no payment link", http.StatusBadRequest},
+		`"><script>alert()</script>`: {"no payment link", http.StatusBadRequest},
+	} {
+		w := visit(t, b.Handler(), http.MethodGet, "/?link="+url.QueryEscape(pasted), nil)
+		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) || strings.Contains(w.Body.String(), "<script") {
+			t.Errorf("%q pasted: answered %d\n%s", pasted, w.Code, w.Body)
+		}
+	}
+	for _, choice := range []string{"a wrong amount", "twice: two payments, two UTRs", "late: after 0 s", "late: when released"} {
+		if page := visit(t, b.Handler(), http.MethodGet, "/", nil).Body.String(); !strings.Contains(page, choice) {
+			t.Errorf("the app does not offer %q:\n%s", choice, page)
 		}
 	}
 	if w := visit(t, b.Handler(), http.MethodGet, "/transfers/1", nil); w.Code != http.StatusNotFound {

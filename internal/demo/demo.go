@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"text/template"
 	"time"
 
@@ -190,7 +191,7 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 	if s.bankAt, err = listen(addrs[2], tcp); err != nil {
 		return nil, fmt.Errorf("listen for the bank: %w: choose another --listen", err)
 	}
-	settings := newSettings(base(s.shopAt.Addr()) + "/postback")
+	settings := newSettings(base(s.shopAt.Addr()))
 	file, err := settings.file()
 	if err != nil {
 		return nil, err
@@ -205,8 +206,8 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 		return nil, err
 	}
 	if s.shop, err = NewShop(ShopConfig{
-		Gateway: base(s.gateway.Addr()), Secret: settings.Secret, Keys: settings.Keys,
-		Bank: base(s.bankAt.Addr()), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
+		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, Keys: settings.Keys,
+		URL: settings.Shop, Bank: base(s.bankAt.Addr()), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -231,7 +232,9 @@ func (s *stage) close() error {
 	return errors.Join(errs...)
 }
 
-func base(a net.Addr) string { return "http://" + a.String() }
+// base is the URL of what listens there. As origins do, it leaves out the port
+// that http has anyhow.
+func base(a net.Addr) string { return strings.TrimSuffix("http://"+a.String(), ":80") }
 
 // play runs everything. The shop and the bank outlive the gateway, which
 // finishes its postbacks first.
@@ -284,7 +287,8 @@ var installation string
 
 // settings are what the embedded apply file is filled in with.
 type settings struct {
-	Secret, WithdrawalKey, Postback string
+	Merchant, Secret, WithdrawalKey string
+	Shop                            string // the origin of its pages
 	Keys                            PostbackKeys
 	Accounts                        []walletAccount
 }
@@ -295,9 +299,9 @@ type walletAccount struct {
 	VPA                               upi.VPA
 }
 
-func newSettings(postback string) settings {
+func newSettings(shop string) settings {
 	return settings{
-		Secret: rand.Text(), WithdrawalKey: rand.Text(), Postback: postback,
+		Merchant: "shop", Secret: rand.Text(), WithdrawalKey: rand.Text(), Shop: shop,
 		Keys: PostbackKeys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
 		Accounts: []walletAccount{
 			{Wallet: "main", Method: "upi_l", Name: "Sample Shop", VPA: "sample.shop@sandbox", Feed: "bank-main", Token: rand.Text()},

@@ -57,13 +57,13 @@ func (c caller) call(ctx context.Context, method, path string, request, answer a
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body) //nolint:gosec // base is the demo's gateway, paths are escaped
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return x, fmt.Errorf("%w: %w", errGateway, err)
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
 	req.Header.Set("Content-Type", "application/json")
-	res, err := c.client.Do(req) //nolint:gosec // as above
+	res, err := c.client.Do(req)
 	if err != nil {
 		return x, fmt.Errorf("%w: %w", errGateway, err)
 	}
@@ -139,27 +139,15 @@ func (c caller) activate(ctx context.Context, r activateRequest) (out outcome, x
 	return out, x, err
 }
 
-// status asks how a claim stands now.
-func (c caller) status(ctx context.Context, customID string) (out outcome, x Exchange, err error) {
-	x, err = c.call(ctx, http.MethodGet, "/api/v1/transaction/status?custom_transaction_id="+url.QueryEscape(customID), nil, &out)
-	return out, x, err
-}
-
-// method is a way to pay that is on and usable now.
-type method struct {
-	Type string `json:"type"`
-	Name string `json:"name"`
-}
-
-// available lists the methods in the order payers see them.
-func (c caller) available(ctx context.Context) ([]method, error) {
+// status asks how a claim stands now. Known is false while there is none of
+// that id.
+func (c caller) status(ctx context.Context, customID string) (out outcome, known bool, x Exchange, err error) {
 	var answer struct {
-		Params struct {
-			Wallets []method `json:"wallets"`
-		} `json:"params"`
+		outcome
+		CustomID string `json:"custom_transaction_id"`
 	}
-	_, err := c.call(ctx, http.MethodGet, "/api/v1/payment-systems/available?currency_code[]=INR", nil, &answer)
-	return answer.Params.Wallets, err
+	x, err = c.call(ctx, http.MethodGet, "/api/v1/transaction/status?custom_transaction_id="+url.QueryEscape(customID), nil, &answer)
+	return answer.outcome, answer.CustomID == customID, x, err
 }
 
 // credit is one entry of a bank's report (contract, Feeds, json).

@@ -1,7 +1,6 @@
 package demo_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -25,6 +24,7 @@ type gateway struct {
 	*httptest.Server
 	mu      sync.Mutex
 	outcome string              // for activations and their status
+	claimed bool                // whether there is a claim to ask the status of
 	bodies  map[string][]string // requests by path
 }
 
@@ -48,8 +48,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case strings.HasPrefix(path, "/api/v1/transaction/create/"):
 		answer = `{"status":"ok","params":{"identifier":"a@sandbox","name":"<b>Shop</b>","upi_link":"upi://pay?pa=a@sandbox&pn=Shop&am=499.00&cu=INR","expires_at":"2026-01-02T15:04:05+05:30"}}`
-	case strings.HasPrefix(path, "/api/v1/payment-systems/"):
-		answer = `{"status":"ok","params":{"wallets":[{"type":"upi_l","name":"<i>One</i>"},{"type":"upi_ib","name":"Two"}]}}`
+	case path == "/api/v1/transaction/activate":
+		g.claimed = true
+	case path == "/api/v1/transaction/status" && g.claimed:
+		answer = strings.TrimSuffix(g.outcome, "}") + `,"custom_transaction_id":"` + r.URL.Query().Get("custom_transaction_id") + `"}`
+	case path == "/api/v1/transaction/status":
+		answer = `{"status":"fail","message":"This custom_transaction_id is not known"}`
 	case strings.HasPrefix(path, "/feeds/"):
 		answer = `{"accepted":1,"duplicate":0,"matched":0,"refused":[]}`
 	}
@@ -59,7 +63,7 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (g *gateway) say(outcome string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.outcome = outcome
+	g.outcome, g.claimed = outcome, true
 }
 
 func (g *gateway) calls(path string) []string {
@@ -74,7 +78,7 @@ func newShop(t *testing.T) (*demo.Shop, *gateway) {
 	t.Helper()
 	g := newGateway(t)
 	s, err := demo.NewShop(demo.ShopConfig{
-		Gateway: g.URL, Secret: "s3cret", Keys: keys, Bank: "http://bank.example",
+		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example",
 		File: filepath.Join(t.TempDir(), "shop.json"), Now: time.Now, Log: quiet,
 	})
 	if err != nil {
@@ -109,7 +113,7 @@ func visit(t *testing.T, h http.Handler, method, target string, fields url.Value
 // buy places an order and enters a UTR for it.
 func buy(t *testing.T, s *demo.Shop) *demo.Order {
 	t.Helper()
-	o, err := s.Place(context.WithoutCancel(t.Context()), "customer-55", "chai")
+	o, err := s.Place("customer-55", "chai")
 	if err == nil {
 		o, err = s.Claim(t.Context(), o.ID, "355015818634")
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -22,18 +20,20 @@ var (
 	ErrNoOrder   = errors.New("there is no such order")
 	ErrNoProduct = errors.New("there is no such product")
 	ErrPaid      = errors.New("this order is paid already")
-	ErrTooMany   = errors.New("too many UTRs were entered for this order: place a new one")
+	ErrFullShop  = errors.New("the sample shop takes no more orders: start a new demo")
 )
 
 // ShopConfig is what a shop works with; every field is needed.
 type ShopConfig struct {
-	Gateway string // base URL of the gateway's API
-	Secret  string // the merchant's pluginapi_secret
-	Keys    PostbackKeys
-	Bank    string // base URL of the sandbox bank, for the link to its UPI app
-	File    string // where the orders are kept
-	Now     func() time.Time
-	Log     *slog.Logger
+	Gateway  string // base URL of the gateway's API and of its payment window
+	Merchant string // the shop's id at the gateway
+	Secret   string // the merchant's pluginapi_secret
+	Keys     PostbackKeys
+	URL      string // base URL of the shop itself: payers come back to it
+	Bank     string // base URL of the sandbox bank, for the link to its UPI app
+	File     string // where the orders are kept
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Shop is a merchant of the gateway. It learns of money only by postback.
@@ -63,23 +63,18 @@ type Order struct {
 	Total    money.Paise
 	PlacedAt time.Time // UTC
 
-	Method   string // wallet_type that the customer pays by
-	Payee    upi.VPA
-	Name     string // the payee's
-	UPILink  string
-	Attempts []Attempt
+	// What the API says of it.
+	Method  string  // wallet_type that the customer pays by
+	Payee   upi.VPA // empty until Create
+	Name    string  // the payee's
+	UPILink string
+	UTR     upi.UTR // as the shop claimed it; empty where the window did
+	Status  string  // in the protocol's words; empty until there is a claim
+	Message string  // that came with the status
+
+	Returned Kind // what a payer brought back from the window, verified; empty before
 	Receipts []Receipt
 	Trail    []Exchange // every call about it, oldest first
-}
-
-// Attempt is a UTR that the customer entered, and what the gateway said to it.
-// Each is a claim of its own: a mistyped UTR must not bar the right one.
-type Attempt struct {
-	CustomID string // custom_transaction_id
-	UTR      upi.UTR
-	Method   string
-	Status   string // in the protocol's words; empty until the gateway answered
-	Message  string
 }
 
 // Receipt is a verified postback.
@@ -101,23 +96,19 @@ const (
 )
 
 // State tells how the order stands. It is paid when a postback brought exactly
-// its total; nothing else makes it so.
+// its total; nothing else makes it so, neither what the API answers nor what a
+// payer brings back.
 func (o *Order) State() State {
-	if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.Amount == o.Total }) {
+	claimed := o.Status != "" && o.Status != statusFail
+	returned := o.Status == "" && (o.Returned == Success || o.Returned == Pending)
+	switch {
+	case slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.Amount == o.Total }):
 		return Paid
-	}
-	if last := o.Last(); last != nil && last.Status != statusFail && len(o.Receipts) == 0 {
+	case len(o.Receipts) == 0 && (claimed || returned):
 		return Checking
+	default:
+		return Awaiting
 	}
-	return Awaiting
-}
-
-// Last is the latest attempt, or nil.
-func (o *Order) Last() *Attempt {
-	if len(o.Attempts) == 0 {
-		return nil
-	}
-	return &o.Attempts[len(o.Attempts)-1]
 }
 
 // Received is what the postbacks brought.
@@ -130,7 +121,7 @@ func (o *Order) Received() (sum money.Paise) {
 
 func (o *Order) clone() *Order {
 	c := *o
-	c.Attempts, c.Receipts, c.Trail = slices.Clone(o.Attempts), slices.Clone(o.Receipts), slices.Clone(o.Trail)
+	c.Receipts, c.Trail = slices.Clone(o.Receipts), slices.Clone(o.Trail)
 	return &c
 }
 
@@ -212,27 +203,50 @@ func (s *Shop) Wait(ctx context.Context, id string, wanted func(*Order) bool) (*
 // mostOrders bounds what a sample shop keeps.
 const mostOrders = 2000
 
-// Place takes an order and asks the gateway where its customer is to pay to.
-func (s *Shop) Place(ctx context.Context, customer, product string) (*Order, error) {
+// Place takes an order.
+func (s *Shop) Place(customer, product string) (*Order, error) {
 	p, ok := findProduct(product)
 	if !ok {
 		return nil, ErrNoProduct
 	}
-	o := &Order{ID: randomID(), Customer: customer, Product: p.ID, Total: p.Price, PlacedAt: s.config.Now().UTC()}
-	if err := s.findWallet(ctx, o, defaultMethod); err != nil {
-		return nil, err
+	o := &Order{
+		ID: randomID(), Customer: customer, Product: p.ID, Total: p.Price, PlacedAt: s.config.Now().UTC(),
+		Method: walletType,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.orders) >= mostOrders {
-		return nil, fmt.Errorf("the sample shop takes at most %d orders: start a new demo", mostOrders)
+		return nil, ErrFullShop
 	}
 	s.orders[o.ID] = o
 	return o.clone(), save(s.config.File, s.orders)
 }
 
-// ChooseMethod changes what the customer pays by.
-func (s *Shop) ChooseMethod(ctx context.Context, id, method string) (*Order, error) {
+// walletType is the method that the shop offers.
+const walletType = "upi_l"
+
+// Create asks the gateway where the customer is to pay to. The payment window
+// does that by itself; this is for who pays without it.
+func (s *Shop) Create(ctx context.Context, id string) (*Order, error) {
+	o, err := s.Order(id)
+	if err != nil {
+		return nil, err
+	}
+	w, x, err := s.gateway.create(ctx, o.Method, createRequest{Currency: money.INR, Label: o.Customer, Amount: o.Total})
+	if err != nil || w.UPILink == o.UPILink {
+		return o, err
+	}
+	return s.change(id, func(o *Order) error {
+		o.Payee, o.Name, o.UPILink = w.Identifier, w.Name, w.UPILink
+		o.note(x)
+		return nil
+	})
+}
+
+// Claim passes a UTR on to the gateway by the API, for who pays without the
+// payment window. An order has one claim: the same UTR again repeats its call,
+// which changes nothing.
+func (s *Shop) Claim(ctx context.Context, id string, utr upi.UTR) (*Order, error) {
 	o, err := s.Order(id)
 	if err != nil {
 		return nil, err
@@ -240,105 +254,54 @@ func (s *Shop) ChooseMethod(ctx context.Context, id, method string) (*Order, err
 	if o.State() == Paid {
 		return o, ErrPaid
 	}
-	if err := s.findWallet(ctx, o, method); err != nil {
-		return o, err
-	}
-	return s.change(id, func(now *Order) error {
-		now.Method, now.Payee, now.Name, now.UPILink = o.Method, o.Payee, o.Name, o.UPILink
-		now.note(o.Trail[len(o.Trail)-1])
-		return nil
-	})
-}
-
-const defaultMethod = "upi_l"
-
-// findWallet fills in where an order is to be paid to.
-func (s *Shop) findWallet(ctx context.Context, o *Order, method string) error {
-	w, x, err := s.gateway.create(ctx, method, createRequest{Currency: money.INR, Label: o.Customer, Amount: o.Total})
-	if err != nil {
-		return err
-	}
-	o.Method, o.Payee, o.Name, o.UPILink = method, w.Identifier, w.Name, w.UPILink
-	o.Trail = append(o.Trail, x)
-	return nil
-}
-
-// mostAttempts bounds the UTRs entered for one order.
-const mostAttempts = 20
-
-// Claim passes a UTR that the customer entered on to the gateway. The same UTR
-// again repeats its call, which changes nothing.
-func (s *Shop) Claim(ctx context.Context, id string, utr upi.UTR) (*Order, error) {
-	var a Attempt
-	o, err := s.change(id, func(o *Order) error {
-		if o.State() == Paid {
-			return ErrPaid
-		}
-		for _, known := range o.Attempts {
-			if known.UTR == utr && known.Method == o.Method {
-				a = known
-				return nil
-			}
-		}
-		if len(o.Attempts) >= mostAttempts {
-			return ErrTooMany
-		}
-		a = Attempt{CustomID: o.ID + "-" + strconv.Itoa(len(o.Attempts)+1), UTR: utr, Method: o.Method}
-		o.Attempts = append(o.Attempts, a)
-		return nil
-	})
-	if err != nil {
-		return o, err
-	}
 	out, x, err := s.gateway.activate(ctx, activateRequest{
-		Currency: money.INR, Method: a.Method, Label: o.Customer, UTR: a.UTR, Amount: o.Total, CustomID: a.CustomID,
+		Currency: money.INR, Method: o.Method, Label: o.Customer, UTR: utr, Amount: o.Total, CustomID: o.ID,
 	})
 	if err != nil {
 		return o, err
 	}
 	return s.change(id, func(o *Order) error {
+		o.UTR, o.Status, o.Message = utr, out.Status, out.Message
 		o.note(x)
-		o.heard(a.CustomID, out)
 		return nil
 	})
 }
 
-// Refresh asks the gateway how the latest attempt stands, while it is open.
+// Return takes down what a payer brought back from the payment window,
+// verified by VerifyReturn. It pays nothing.
+func (s *Shop) Return(id string, kind Kind) (*Order, error) {
+	return s.change(id, func(o *Order) error {
+		o.Returned = kind
+		return nil
+	})
+}
+
+// Refresh asks the gateway how the payment of an order stands, while it is
+// open: the payer may have claimed it in the window.
 func (s *Shop) Refresh(ctx context.Context, id string) (*Order, error) {
 	o, err := s.Order(id)
-	if err != nil || o.State() != Checking {
+	if err != nil || o.State() == Paid {
 		return o, err
 	}
-	last := o.Last()
-	out, x, err := s.gateway.status(ctx, last.CustomID)
-	if err != nil || (out.Status == last.Status && out.Message == last.Message) {
+	out, known, x, err := s.gateway.status(ctx, o.ID)
+	if err != nil || !known || (out.Status == o.Status && out.Message == o.Message) {
 		return o, err
 	}
 	return s.change(id, func(o *Order) error {
+		o.Status, o.Message = out.Status, out.Message
 		o.note(x)
-		o.heard(last.CustomID, out)
 		return nil
 	})
-}
-
-// heard writes down what the gateway said of an attempt.
-func (o *Order) heard(customID string, out outcome) {
-	for i := range o.Attempts {
-		if o.Attempts[i].CustomID == customID {
-			o.Attempts[i].Status, o.Attempts[i].Message = out.Status, out.Message
-		}
-	}
 }
 
 // Receive takes a verified postback. A repeat changes nothing. An amount other
 // than the order's is written down and pays nothing. A postback for no order
 // of this shop fails with ErrNoOrder.
 func (s *Shop) Receive(p Postback, body string) (*Order, error) {
-	id, ok := s.orderOf(p)
-	if !ok {
-		return nil, ErrNoOrder
-	}
-	return s.change(id, func(o *Order) error {
+	return s.change(p.CustomID, func(o *Order) error {
+		if o.Customer != p.Label || p.Currency != money.INR {
+			return ErrNoOrder
+		}
 		if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.MessageID == p.MessageID }) {
 			return nil
 		}
@@ -347,19 +310,6 @@ func (s *Shop) Receive(p Postback, body string) (*Order, error) {
 		o.note(Exchange{At: now, Call: "Postback received, both signatures right", Request: Shorten(body), Status: http.StatusOK, Answer: postbackOK})
 		return nil
 	})
-}
-
-func (s *Shop) orderOf(p Postback) (id string, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, o := range s.orders {
-		for _, a := range o.Attempts {
-			if a.CustomID == p.CustomID && o.Customer == p.Label && p.Currency == money.INR {
-				return o.ID, true
-			}
-		}
-	}
-	return "", false
 }
 
 // randomID is a name that nobody guesses, short enough to read out.

@@ -5,11 +5,10 @@ import (
 	"html/template"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
-	"strings"
 
 	"github.com/milaan/milaan/money"
-	"github.com/milaan/milaan/upi"
 )
 
 // Product is something the sample shop sells.
@@ -49,8 +48,11 @@ func (s *Shop) Handler() http.Handler {
 	mux.HandleFunc("POST /orders", pages.place)
 	mux.HandleFunc("GET /orders/{id}", pages.order)
 	mux.HandleFunc("GET /orders/{id}/pay", pages.pay)
-	mux.HandleFunc("POST /orders/{id}/method", pages.choose)
-	mux.HandleFunc("POST /orders/{id}/utr", pages.claim)
+	mux.HandleFunc("GET /orders/{id}/app", pages.app)
+	mux.HandleFunc("GET /return", pages.back)
+	mux.HandleFunc("GET /embed.js", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, web, "web/embed.js")
+	})
 	mux.HandleFunc("POST /postback", pages.postback)
 	mux.HandleFunc("GET /style.css", style)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -79,11 +81,9 @@ func (d shopDoor) products(w http.ResponseWriter, r *http.Request) {
 type orderView struct {
 	*Order
 	Item    Product
-	Step    int // of three: placed, checking, paid
-	App     string
-	QR      template.HTML
-	Methods []method
-	Typed   string // the UTR as it was typed
+	Step    int    // of three: placed, checking, paid
+	Window  string // the link to the payment window
+	Gateway string // its origin
 }
 
 func newOrderView(o *Order) orderView {
@@ -131,14 +131,14 @@ func (d shopDoor) place(w http.ResponseWriter, r *http.Request) {
 			Name: customerCookie, Value: customer, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		})
 	}
-	o, err := d.Place(r.Context(), customer, r.PostFormValue("product"))
+	o, err := d.Place(customer, r.PostFormValue("product"))
 	switch {
 	case errors.Is(err, ErrNoProduct):
 		d.fail(w, r, http.StatusBadRequest, err)
 	case err != nil:
-		d.fail(w, r, http.StatusBadGateway, err)
+		d.fail(w, r, http.StatusInternalServerError, err)
 	default:
-		http.Redirect(w, r, "/orders/"+o.ID+"/pay", http.StatusSeeOther)
+		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 	}
 }
 
@@ -148,7 +148,9 @@ func (d shopDoor) order(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusNotFound, err)
 		return
 	}
-	v := view{Title: "Your order", Data: newOrderView(o)}
+	data := newOrderView(o)
+	data.Window, data.Gateway = d.paymentLink(o), d.config.Gateway
+	v := view{Title: "Your order", Data: data}
 	if err != nil {
 		v.Error = sentence(err)
 	}
@@ -158,78 +160,54 @@ func (d shopDoor) order(w http.ResponseWriter, r *http.Request) {
 	d.show(w, r, http.StatusOK, "order", v)
 }
 
+// pay shows the payment window within a page of the shop.
 func (d shopDoor) pay(w http.ResponseWriter, r *http.Request) {
 	o, err := d.Order(r.PathValue("id"))
 	if err != nil {
 		d.fail(w, r, http.StatusNotFound, err)
 		return
 	}
-	d.showPay(w, r, http.StatusOK, o, nil, "")
-}
-
-// showPay shows where to pay to, and the field for the UTR.
-func (d shopDoor) showPay(w http.ResponseWriter, r *http.Request, status int, o *Order, problem error, typed string) {
 	if o.State() == Paid {
-		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther) //nolint:gosec // the order's own id, and a path of this site
-		return
-	}
-	svg, err := upi.QRSVG(o.UPILink, upi.QROptions{Label: "UPI payment of " + money.Format(o.Total, money.English) + " to " + o.Name})
-	if err != nil {
-		d.fail(w, r, http.StatusInternalServerError, err)
+		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 		return
 	}
 	data := newOrderView(o)
-	data.QR, data.Typed = template.HTML(svg), typed //nolint:gosec // drawn by upi, which escapes the label
-	_, query, _ := strings.Cut(o.UPILink, "?")
-	data.App = d.config.Bank + "/pay?" + query
-	// Without the list of methods the page still takes the payment.
-	if methods, err := d.gateway.available(r.Context()); err == nil {
-		data.Methods = methods
-	}
-	v := view{Title: "Pay by UPI", Data: data}
-	if problem != nil {
-		v.Error = sentence(problem)
-	}
-	d.show(w, r, status, "pay", v)
+	data.Window, data.Gateway = d.paymentLink(o), d.config.Gateway
+	// Only this page frames the gateway and runs a script, a file of its own.
+	w.Header().Set("Content-Security-Policy", policy+"; frame-src "+d.config.Gateway+"; script-src 'self'")
+	d.show(w, r, http.StatusOK, "pay", view{Title: "Pay by UPI", Data: data})
 }
 
-func (d shopDoor) choose(w http.ResponseWriter, r *http.Request) {
-	o, err := d.ChooseMethod(r.Context(), r.PathValue("id"), r.PostFormValue("wallet_type"))
+// app opens the sandbox's UPI app with the order's payment filled in.
+func (d shopDoor) app(w http.ResponseWriter, r *http.Request) {
+	o, err := d.Create(r.Context(), r.PathValue("id"))
 	switch {
 	case o == nil:
 		d.fail(w, r, http.StatusNotFound, err)
 	case err != nil:
-		d.showPay(w, r, http.StatusUnprocessableEntity, o, err, "")
+		d.fail(w, r, http.StatusBadGateway, err)
 	default:
-		http.Redirect(w, r, "/orders/"+o.ID+"/pay", http.StatusSeeOther)
+		http.Redirect(w, r, d.config.Bank+"/?link="+url.QueryEscape(o.UPILink), http.StatusSeeOther)
 	}
 }
 
-func (d shopDoor) claim(w http.ResponseWriter, r *http.Request) {
-	o, err := d.Order(r.PathValue("id"))
+// back is where the payment window leads to. Its word is shown by the order's
+// page, which is paid only once the postback has come.
+func (d shopDoor) back(w http.ResponseWriter, r *http.Request) {
+	id, kind, err := VerifyReturn(d.config.Keys.PrivateKey, r.URL.Query())
 	if err != nil {
+		d.fail(w, r, http.StatusForbidden, err)
+		return
+	}
+	switch o, err := d.Return(id, kind); {
+	case o == nil:
 		d.fail(w, r, http.StatusNotFound, err)
-		return
-	}
-	typed := r.PostFormValue("utr")
-	// People copy it in groups, as apps show it.
-	utr, err := upi.ParseRRN(strings.Join(strings.Fields(typed), ""))
-	if err != nil {
-		d.showPay(w, r, http.StatusUnprocessableEntity, o, errTypeUTR, typed)
-		return
-	}
-	o, err = d.Claim(r.Context(), o.ID, utr)
-	switch {
 	case err != nil:
-		d.showPay(w, r, http.StatusUnprocessableEntity, o, err, typed)
-	case o.State() == Awaiting && o.Last().Status == statusFail:
-		d.showPay(w, r, http.StatusOK, o, errors.New(o.Last().Message), typed)
+		d.fail(w, r, http.StatusInternalServerError, err)
 	default:
 		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 	}
 }
-
-var errTypeUTR = errors.New("type the 12 digits that your UPI app shows as UTR")
 
 // What a postback is answered with (protocol, section 5).
 const (

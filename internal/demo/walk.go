@@ -63,13 +63,22 @@ type walk struct {
 
 func (w *walk) order(ctx context.Context) (err error) {
 	w.step("The shop creates a payment")
-	if w.first, err = w.shop.Place(ctx, newCustomer(), "chai"); err != nil {
+	if w.first, err = w.place(ctx, "chai"); err != nil {
 		return err
 	}
 	w.exchange(w.first.Trail[0])
 	product, _ := findProduct(w.first.Product)
 	w.right("%s for %s, to be paid to %s", product.Name, rupees(w.first.Total), w.first.Payee)
 	return nil
+}
+
+// place orders, and asks where to pay to, as a shop without the window does.
+func (w *walk) place(ctx context.Context, product string) (*Order, error) {
+	o, err := w.shop.Place(newCustomer(), product)
+	if err != nil {
+		return nil, err
+	}
+	return w.shop.Create(ctx, o.ID)
 }
 
 func (w *walk) pay(ctx context.Context) (err error) {
@@ -88,7 +97,7 @@ func (w *walk) payFor(ctx context.Context, o *Order, name string, payer upi.VPA,
 	if err != nil {
 		return nil, err
 	}
-	return w.bank.Pay(ctx, Payment{Payee: link.PayeeVPA, PayerVPA: payer, PayerName: name, Amount: link.Amount, When: when})
+	return w.bank.Pay(ctx, Payment{Payee: link.PayeeVPA, PayerVPA: payer, PayerName: name, Amount: link.Amount, How: Asked, When: when})
 }
 
 func (w *walk) claimEarly(ctx context.Context) error {
@@ -97,7 +106,7 @@ func (w *walk) claimEarly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := expect(o.Last().Status == statusWaiting && o.State() == Checking, "the claim is %q, the order %s", o.Last().Status, o.State()); err != nil {
+	if err := expect(o.Status == statusWaiting && o.State() == Checking, "the claim is %q, the order %s", o.Status, o.State()); err != nil {
 		return err
 	}
 	w.right("the claim waits for the credit; the order is %s", o.State())
@@ -111,7 +120,7 @@ func (w *walk) claim(ctx context.Context, o *Order, utr upi.UTR) (*Order, error)
 	}
 	for _, x := range o.Trail {
 		// The postback may have come already, behind it in the trail.
-		if strings.HasSuffix(x.Call, "/activate") && strings.Contains(x.Request, o.Last().CustomID) {
+		if strings.HasSuffix(x.Call, "/activate") {
 			w.exchange(x)
 			break
 		}
@@ -170,7 +179,7 @@ func (w *walk) askStatus(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out, x, err := w.shop.gateway.status(ctx, o.Last().CustomID)
+	out, _, x, err := w.shop.gateway.status(ctx, o.ID)
 	if err != nil {
 		return err
 	}
@@ -188,9 +197,8 @@ func (w *walk) claimAgain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	last := o.Last()
 	out, x, err := w.shop.gateway.activate(ctx, activateRequest{
-		Currency: money.INR, Method: last.Method, Label: o.Customer, UTR: last.UTR, Amount: o.Total, CustomID: last.CustomID,
+		Currency: money.INR, Method: o.Method, Label: o.Customer, UTR: o.UTR, Amount: o.Total, CustomID: o.ID,
 	})
 	if err != nil {
 		return err
@@ -213,7 +221,7 @@ func (w *walk) claimAgain(ctx context.Context) error {
 
 func (w *walk) payKnown(ctx context.Context) error {
 	w.step("A second payment, which the bank reports before the UTR is entered")
-	o, err := w.shop.Place(ctx, newCustomer(), "kulhad")
+	o, err := w.place(ctx, "kulhad")
 	if err != nil {
 		return err
 	}
@@ -229,7 +237,7 @@ func (w *walk) payKnown(ctx context.Context) error {
 	if o, err = w.claim(ctx, o, t.UTR); err != nil {
 		return err
 	}
-	if err := expect(o.Last().Status == statusOK, "the claim is %q", o.Last().Status); err != nil {
+	if err := expect(o.Status == statusOK, "the claim is %q", o.Status); err != nil {
 		return err
 	}
 	w.right("credited at once")
@@ -242,14 +250,14 @@ func (w *walk) payKnown(ctx context.Context) error {
 
 func (w *walk) claimForeign(ctx context.Context) error {
 	w.step("Somebody else claims the UTR of the first payment")
-	o, err := w.shop.Place(ctx, newCustomer(), "chai")
+	o, err := w.place(ctx, "chai")
 	if err != nil {
 		return err
 	}
 	if o, err = w.claim(ctx, o, w.transfer.UTR); err != nil {
 		return err
 	}
-	if err := expect(o.Last().Status == statusFail && o.State() == Awaiting, "the claim is %q, the order %s", o.Last().Status, o.State()); err != nil {
+	if err := expect(o.Status == statusFail && o.State() == Awaiting, "the claim is %q, the order %s", o.Status, o.State()); err != nil {
 		return err
 	}
 	w.right("refused: one UTR is credited once; the order is %s", o.State())
@@ -312,10 +320,11 @@ func (s *stage) welcome() error {
 	}
 	t.printf("\n%s\n", t.style(bold, "A walk through"))
 	t.printf("  1. Open the shop and buy something.\n")
-	t.printf("  2. Open the sandbox UPI app from the payment page, pay, and copy the UTR.\n")
-	t.printf("  3. Enter the UTR in the shop. The order is paid when the gateway's postback comes.\n")
-	t.printf("  4. Pay again and let the bank report “when released”: the order waits until the ledger page releases it.\n")
-	t.printf("  5. Pay another amount, or enter a UTR that was used: neither pays the order.\n")
+	t.printf("  2. Open the sandbox UPI app from the order's page (it takes a tab of its own), pay, and copy the UTR.\n")
+	t.printf("  3. “Pay by UPI” opens milaan's payment window, “Pay here” shows it within the shop: enter the UTR there.\n")
+	t.printf("     Back in the shop, the order is paid when the gateway's postback has come.\n")
+	t.printf("  4. Pay late: the window waits for the bank, and turns by itself once the ledger page releases the report.\n")
+	t.printf("  5. Pay a wrong amount or twice, or enter a UTR that was used: none of it pays the order falsely.\n")
 	t.printf("     What waits for a person: MILAAN_DATABASE_URL=%s milaan review list\n", s.database)
 	t.printf("\n%s\n", t.style(bold, "Or call the API yourself"))
 	t.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/payment-systems/available\n", s.secret, base(s.gateway.Addr()))

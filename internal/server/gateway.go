@@ -25,6 +25,7 @@ import (
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/internal/window"
 )
 
 // OpenStore opens the database the settings name.
@@ -79,6 +80,7 @@ type Gateway struct {
 	desk      *deposit.Desk
 	worker    *postback.Worker
 	registry  *prometheus.Registry
+	window    *window.Door
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
@@ -170,9 +172,15 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
-	mux.Handle("/", door.Merchants())   //nolint:contextcheck // the same
-	g.door = mux
+	mux.Handle("/feeds/", door.Feeds())          //nolint:contextcheck // a call holds its request, and with it the context
+	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
+	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
+		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
+		AllowLoopback: g.config.AllowPrivateTargets, Log: g.log,
+	}); err != nil {
+		return err
+	}
+	g.door = g.window.Before(mux)
 	return nil
 }
 
@@ -226,6 +234,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.sweep(deskLife); return nil })
 
 	public := g.httpServer(g.door)
+	public.RegisterOnShutdown(g.window.Close)
 	admin := g.httpServer(g.adminHandler())
 	stage.Go(func() error { defer closeDoors(); return serve(public, g.public) })
 	stage.Go(func() error { defer closeDoors(); return serve(admin, g.admin) })

@@ -1,0 +1,185 @@
+package window_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"github.com/milaan/milaan/internal/store/storetest"
+)
+
+// browserTimeout is far beyond what any step takes: it ends a test that hangs.
+const browserTimeout = 2 * time.Minute
+
+// browse starts a real Chromium for the test. Without one the test is skipped;
+// in CI it fails, since nobody reads there what was skipped.
+func browse(t *testing.T) context.Context {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if errors.Is(err, exec.ErrNotFound) {
+		const hint = "chromium is not installed: ./test installs it, or apt-get install chromium"
+		if os.Getenv("CI") != "" {
+			t.Fatal(hint)
+		}
+		t.Skip(hint)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), browserTimeout)
+	t.Cleanup(cancel)
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(chromium), chromedp.UserDataDir(t.TempDir()),
+		// The tests may run as root, and nothing is to be looked up outside.
+		chromedp.NoSandbox, chromedp.DisableGPU, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-dev-shm-usage", true))
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		_ = chromedp.Cancel(ctx) // waits for the browser, whose folder goes away with the test
+		cancel()
+	})
+	return ctx
+}
+
+func must[T any](ctx context.Context, t *testing.T, action chromedp.Action[T]) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, action)
+	if err != nil {
+		keepScreenshot(ctx, t)
+		t.Fatal(err)
+	}
+	return v
+}
+
+// keepScreenshot leaves what the payer saw when a test failed.
+func keepScreenshot(ctx context.Context, t *testing.T) {
+	t.Helper()
+	shot, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		return
+	}
+	path := filepath.Join(os.TempDir(), "milaan-"+strings.ReplaceAll(t.Name(), "/", "-")+".png")
+	if os.WriteFile(path, shot, 0o600) == nil {
+		t.Logf("the page is kept in %s", path)
+	}
+}
+
+// mustSee waits until the page shows a text. While a page gives way to the next
+// one there is nothing to look at, which is no fault.
+func mustSee(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	for {
+		seen, err := chromedp.Run(ctx, chromedp.Evaluate[bool](fmt.Sprintf("document.body !== null && document.body.innerText.includes(%q)", text)))
+		if seen {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("the page never showed %q: %v", text, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// fitsTheScreen checks that nothing has to be scrolled sideways to.
+func fitsTheScreen(ctx context.Context, t *testing.T) {
+	t.Helper()
+	if over := must(ctx, t, chromedp.Evaluate[int]("document.documentElement.scrollWidth - window.innerWidth")); over > 0 {
+		keepScreenshot(ctx, t)
+		t.Errorf("the page is %d pixels wider than the screen", over)
+	}
+}
+
+// words are what a payer looks for in each language.
+var words = map[string]struct{ waiting, paid, money string }{
+	"en": {"Waiting for the bank", "Payment received", "₹500.00"},
+	"hi": {"बैंक से पुष्टि का इंतज़ार", "भुगतान मिल गया", "₹500.00"},
+}
+
+// TestPayerInBrowser walks the whole way on a small phone and on a desktop, in
+// both languages: the link, the UTR out of a pasted message, waiting, and the
+// outcome, which comes by itself when the bank reports the money.
+func TestPayerInBrowser(t *testing.T) {
+	t.Parallel()
+	for lang, say := range words {
+		for _, width := range []int64{320, 1280} {
+			t.Run(fmt.Sprint(lang, width), func(t *testing.T) {
+				t.Parallel()
+				p := open(t, nil)
+				server := httptest.NewServer(p)
+				t.Cleanup(server.Close)
+				ctx := browse(t)
+				must(ctx, t, chromedp.EmulateViewport(width, 720))
+				must(ctx, t, chromedp.Navigate(server.URL+"/pay?merchant=shop&label=55&currency_code=INR&wallet_type=upi_l&fixed_amount=500&custom_transaction_id=order-1&payment_url_success_id=2&lang="+lang))
+				mustSee(ctx, t, say.money)
+				fitsTheScreen(ctx, t)
+				must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), string(storetest.UTR(7))))
+				must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
+				mustSee(ctx, t, say.waiting)
+				fitsTheScreen(ctx, t)
+
+				p.MustReport("till", 1, 0, 1, p.Entry(storetest.UTR(7), storetest.Rupees(500)))
+				mustSee(ctx, t, say.paid) // nobody touched the page
+				fitsTheScreen(ctx, t)
+				back := must(ctx, t, chromedp.Evaluate[string](`document.querySelector("#return").href`))
+				if !strings.HasPrefix(back, "https://shop.example/done?order=7&custom_transaction_id=order-1&status=success&signature=") {
+					t.Errorf("the way back is %s", back)
+				}
+				// The same link, refreshed or on another device, is the same payment.
+				must(ctx, t, chromedp.Evaluate[bool](`(document.querySelector("#count button") || {click(){}}).click(), true`))
+				must(ctx, t, chromedp.Reload())
+				mustSee(ctx, t, say.paid)
+			})
+		}
+	}
+}
+
+// TestPayerWithoutScript walks the way where JavaScript is off.
+func TestPayerWithoutScript(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	ctx := browse(t)
+	must(ctx, t, chromedp.EmulateViewport(390, 844))
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	must(ctx, t, chromedp.Navigate(server.URL+"/pay?merchant=shop&label=55&currency_code=INR&fixed_amount=500&wallet_type=upi_l&custom_transaction_id=order-2&lang=en"))
+	must(ctx, t, chromedp.WaitVisible(chromedp.CSS("#utr")))
+	must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), "Paid Rs 500.00 from a/c XX1234, UPI Ref No "+string(storetest.UTR(8))+". Not you? call 18001234"))
+	must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
+	must(ctx, t, chromedp.WaitVisible(chromedp.CSS("section.state")))
+	p.MustReport("till", 1, 0, 1, p.Entry(storetest.UTR(8), storetest.Rupees(500)))
+	must(ctx, t, chromedp.Reload())
+	if title := must(ctx, t, chromedp.TextContent(chromedp.CSS("section.state h1"))); !strings.Contains(title, words["en"].paid) {
+		t.Errorf("the page says %q", title)
+	}
+}
+
+// TestFirstPageInBrowser: the pay page brings everything it needs with it.
+func TestFirstPageInBrowser(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	ctx := browse(t)
+	must(ctx, t, chromedp.Navigate(server.URL+"/pay?merchant=shop&label=55&currency_code=INR&fixed_amount=500&wallet_type=upi_l&custom_transaction_id=order-3"))
+	must(ctx, t, chromedp.WaitVisible(chromedp.CSS("#utr")))
+	if extra := must(ctx, t, chromedp.Evaluate[int](`performance.getEntriesByType("resource").length`)); extra != 0 {
+		t.Errorf("the first page fetched %d more files", extra)
+	}
+	if blocked := must(ctx, t, chromedp.Evaluate[bool](`getComputedStyle(document.querySelector(".sum")).fontWeight >= 600 && !document.querySelector("[data-copy]").hidden`)); !blocked {
+		t.Error("style or script did not run: does the policy know their hashes?")
+	}
+}
