@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -60,6 +62,8 @@ var merchantClass = class[directory.Merchant]{
 			hidden("postback.webhook_secret", m.Secrets.Webhook),
 			{name: "redirect_urls", text: pairsText(m.RedirectURLs, strconv.Quote)},
 			{name: "frame_ancestors", text: strings.Join(m.FrameAncestors, " ")},
+			{name: "look.colour", text: string(m.Look.Colour)},
+			{name: "look.logo", text: logoText(m.Look.Logo)},
 			{name: "methods", text: pairsText(m.Methods, onOff)},
 			{name: "fee.deposit_percent", text: m.Fee.DepositPercent.String() + " %"},
 			rupees("fee.deposit_fixed", m.Fee.DepositFixed),
@@ -93,6 +97,7 @@ var walletClass = class[directory.Wallet]{
 		return []attribute{
 			{name: "method", text: w.Method},
 			{name: "vpa", text: string(w.VPA)},
+			{name: "merchant_vpa", text: onOff(w.MerchantVPA)},
 			{name: "name", text: w.Name},
 			{name: "currency", text: string(w.Currency)},
 			{name: "merchants", text: strings.Join(w.Merchants, " ")},
@@ -149,6 +154,17 @@ func hidden(name string, secrets ...directory.Secret) attribute {
 // rupees shows an amount exactly: 0.1 is ₹0.10.
 func rupees(name string, amount money.Paise) attribute {
 	return attribute{name: name, text: money.Format(amount, money.English)}
+}
+
+// logoText names a logo by its type and hash: the image itself says nothing on
+// a terminal.
+func logoText(logo string) string {
+	media, _, found := strings.Cut(strings.TrimPrefix(logo, "data:"), ";")
+	if !found {
+		return logo
+	}
+	sum := sha256.Sum256([]byte(logo))
+	return media + " sha256-" + base64.StdEncoding.EncodeToString(sum[:])
 }
 
 func onOff(on bool) string {

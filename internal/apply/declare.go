@@ -28,7 +28,7 @@ var (
 
 func readMerchant(v value, _ int) merchant {
 	o := v.object("id", "name", "domain", "timezone", "plugin_api_secret", "plugin_api_secret_previous",
-		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "methods", "fee",
+		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "look", "methods", "fee",
 		"amount_policy", "allowed_ips")
 	o.need("id")
 	m := merchant{object: o}
@@ -62,6 +62,9 @@ func readMerchant(v value, _ int) merchant {
 			w.FrameAncestors = append(w.FrameAncestors, item.matching(checkOrigin))
 		}
 	}
+	if v, ok := o.fields["look"]; ok {
+		w.Look = readLook(v)
+	}
 	if v, ok := o.fields["methods"]; ok {
 		w.Methods = make(map[string]bool)
 		v.pairs(func(key string, at value) {
@@ -88,6 +91,40 @@ func readMerchant(v value, _ int) merchant {
 		}
 	}
 	return m
+}
+
+// readLook reads how the window shows the merchant.
+func readLook(v value) directory.Look {
+	o := v.object("colour", "color", "logo")
+	key := "colour"
+	if o.has("color") {
+		key = "color"
+		if o.has("colour") {
+			o.field("color").wrong("is another spelling of colour: keep one of them")
+		}
+	}
+	var look directory.Look
+	switch at := o.field(key); {
+	case !o.has(key):
+	case at.kind == null: // what an unquoted # makes of it
+		at.wrong("is empty: write the colour in quotes, such as '#0a6b4d', as # begins a comment")
+	default:
+		look.Colour = directory.Colour(at.matching(func(s string) (string, error) {
+			c, err := directory.ParseColour(s)
+			return string(c), err
+		}))
+	}
+	if at, ok := o.fields["logo"]; ok {
+		if s, ok := at.scalar(); ok {
+			// Base64 is mostly written in many lines.
+			logo, err := directory.ParseLogo(strings.Join(strings.Fields(s), ""))
+			if err != nil {
+				at.wrong("%s %v", quote(s), err)
+			}
+			look.Logo = logo
+		}
+	}
+	return look
 }
 
 func (m *merchant) readSecrets() {
@@ -164,13 +201,14 @@ func readMethod(v value, i int) method {
 }
 
 func readWallet(v value, _ int) wallet {
-	o := v.object("id", "method", "vpa", "name", "currency", "merchants", "daily_limit", "per_payment_max", "enabled")
+	o := v.object("id", "method", "vpa", "merchant_vpa", "name", "currency", "merchants", "daily_limit", "per_payment_max", "enabled")
 	o.need("id", "method", "vpa", "merchants")
 	w := wallet{object: o}
 	w.want = directory.Wallet{
 		ID:            o.matching("id", checkID),
 		Method:        o.matching("method", checkType),
 		VPA:           upi.VPA(o.matching("vpa", checkVPA)),
+		MerchantVPA:   o.toggle("merchant_vpa", false),
 		Currency:      money.INR,
 		DailyLimit:    o.rupees("daily_limit"),
 		PerPaymentMax: o.rupees("per_payment_max"),

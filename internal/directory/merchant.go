@@ -43,6 +43,7 @@ type Merchant struct {
 	Timezone       string            `json:"timezone"`         // IANA name
 	RedirectURLs   map[string]string `json:"redirect_urls,omitempty"`
 	FrameAncestors []string          `json:"frame_ancestors,omitempty"`
+	Look           Look              `json:"look,omitzero"`
 	// Methods switches methods on or off for this merchant alone; a method
 	// that is not named follows its own switch.
 	Methods      map[string]bool `json:"methods,omitempty"`

@@ -35,12 +35,14 @@ func (m *Method) Label(lang string) string {
 
 // Wallet is an account of the business that payers pay to.
 type Wallet struct {
-	ID        string         `json:"id"`
-	Method    string         `json:"method"`
-	VPA       upi.VPA        `json:"vpa"`
-	Name      string         `json:"name"` // payee name shown to payers
-	Currency  money.Currency `json:"currency"`
-	Merchants []string       `json:"merchants"` // ids of those it serves
+	ID     string  `json:"id"`
+	Method string  `json:"method"`
+	VPA    upi.VPA `json:"vpa"`
+	// MerchantVPA says that the VPA is a merchant's at its bank, not a person's.
+	MerchantVPA bool           `json:"merchant_vpa,omitempty"`
+	Name        string         `json:"name"` // payee name shown to payers
+	Currency    money.Currency `json:"currency"`
+	Merchants   []string       `json:"merchants"` // ids of those it serves
 	// DailyLimit bounds what the wallet is shown for in a day, PerPaymentMax
 	// one payment; paise, 0 is no bound.
 	DailyLimit    money.Paise `json:"daily_limit"`

@@ -183,3 +183,56 @@ func TestFirstPageInBrowser(t *testing.T) {
 		t.Error("style or script did not run: does the policy know their hashes?")
 	}
 }
+
+// axeRules are those of WCAG 2.2 AA, and good practice besides.
+const axeRules = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(
+	found => found.violations.map(v => v.id + ": " + v.nodes.map(n => n.target).join(" ")).join("; "))`
+
+// TestAccessible runs axe-core on every page of the way, in both languages,
+// light and dark.
+func TestAccessible(t *testing.T) {
+	t.Parallel()
+	path := os.Getenv("MILAAN_TEST_AXE")
+	if path == "" {
+		t.Skip("MILAAN_TEST_AXE is not set: ./test fetches axe-core and sets it")
+	}
+	axe, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, nil)
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	ctx := browse(t)
+	must(ctx, t, chromedp.EmulateViewport(320, 720))
+	for lang, say := range words {
+		for _, scheme := range []string{"light", "dark"} {
+			if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+			}); err != nil {
+				t.Fatal(err)
+			}
+			check := func(page string) {
+				t.Helper()
+				must(ctx, t, chromedp.Evaluate[bool](string(axe)+";true"))
+				if found := must(ctx, t, chromedp.Evaluate[string](axeRules, chromedp.EvalAwaitPromise)); found != "" {
+					t.Errorf("%s, %s, %s: %s", page, lang, scheme, found)
+				}
+			}
+			link := server.URL + "/pay?merchant=shop&label=55&currency_code=INR&lang=" + lang
+			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=list-"+lang+scheme))
+			check("the list of methods")
+			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=amount-"+lang+scheme+"&wallet_type=upi_l"))
+			check("the amount")
+			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=pay-"+lang+scheme+"&wallet_type=upi_l&fixed_amount=500"))
+			must(ctx, t, chromedp.Evaluate[bool](`document.querySelector("details").open = true`))
+			check("where to pay")
+			must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), "999999999999"))
+			must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
+			mustSee(ctx, t, say.waiting)
+			check("waiting")
+			must(ctx, t, chromedp.Navigate(link+"&success_url=bad.00"))
+			check("a link that is refused")
+		}
+	}
+}

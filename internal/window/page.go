@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/milaan/milaan/internal/directory"
 )
 
 //go:embed web
@@ -53,6 +55,8 @@ type page struct {
 	VPA         string
 	Payee       string
 	QR          template.HTML
+	Apps        []app // that pay the wallet by a link
+	Gallery     bool  // a screenshot of the code is of use, and limited
 	Drawing     template.HTML
 	SecondsLeft int
 	MinutesLeft string
@@ -67,6 +71,7 @@ type page struct {
 	Amending   bool
 	AmendsLeft string
 
+	Look   directory.Look
 	Style  template.HTML
 	Script template.HTML
 }
@@ -87,13 +92,22 @@ func (p *page) Initial() string {
 	return ""
 }
 
+// Logo is the merchant's image; empty where its initial stands for it.
+func (p *page) Logo() template.URL {
+	if _, err := directory.ParseLogo(p.Look.Logo); err != nil {
+		return ""
+	}
+	return template.URL(p.Look.Logo) //nolint:gosec // an image in base64, see above
+}
+
 // printer makes pages of templates, one style and one script.
 type printer struct {
 	pages   *template.Template
 	drawing *template.Template
 	style   template.HTML
 	script  template.HTML
-	policy  string // the Content-Security-Policy, less who may frame
+	styles  string // the Content-Security-Policy up to the styles
+	policy  string // the rest, less who may frame
 	gzips   sync.Pool
 }
 
@@ -129,8 +143,9 @@ func newPrinter() (*printer, error) {
 		// Ours, embedded, and held to by hash: a page runs and wears nothing else.
 		style:  template.HTML("<style>" + style + "</style>"),    //nolint:gosec // embedded, see above
 		script: template.HTML("<script>" + script + "</script>"), //nolint:gosec // embedded, see above
-		policy: fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; connect-src 'self'; "+
-			"form-action 'self'; base-uri 'none'; frame-ancestors ", sourceHash(style), sourceHash(script)),
+		styles: fmt.Sprintf("default-src 'none'; style-src '%s'", sourceHash(style)),
+		policy: fmt.Sprintf("; script-src '%s'; img-src data:; connect-src 'self'; "+
+			"form-action 'self'; base-uri 'none'; frame-ancestors ", sourceHash(script)),
 		gzips: sync.Pool{New: func() any {
 			z, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
 			if err != nil {
@@ -148,12 +163,16 @@ func sourceHash(text string) string {
 }
 
 // protect sets the headers of every answer; origins are those that may frame
-// it.
-func (pr *printer) protect(h http.Header, origins string) {
+// it, rule is a style that the answer has beside the page's own, or empty.
+func (pr *printer) protect(h http.Header, origins, rule string) {
 	if origins == "" {
 		origins = "'none'"
 	}
-	h.Set("Content-Security-Policy", pr.policy+origins)
+	styles := pr.styles
+	if rule != "" {
+		styles += " '" + sourceHash(rule) + "'"
+	}
+	h.Set("Content-Security-Policy", styles+pr.policy+origins)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	// To other origins nothing is sent. With no-referrer, browsers that have no
@@ -165,6 +184,10 @@ func (pr *printer) protect(h http.Header, origins string) {
 // write writes a page, compressed where the browser takes that.
 func (pr *printer) write(w http.ResponseWriter, r *http.Request, p *page) error {
 	p.Style, p.Script = pr.style, pr.script
+	rule := coloured(p.Look.Colour)
+	if rule != "" {
+		p.Style += template.HTML("<style>" + rule + "</style>") //nolint:gosec // colours alone, see coloured
+	}
 	if p.Step == "pay" || p.Amending {
 		var svg bytes.Buffer
 		if err := pr.drawing.Execute(&svg, p.T("utr.drawing")); err != nil {
@@ -177,7 +200,7 @@ func (pr *printer) write(w http.ResponseWriter, r *http.Request, p *page) error 
 		return fmt.Errorf("make the page: %w", err)
 	}
 	h := w.Header()
-	pr.protect(h, p.Origins)
+	pr.protect(h, p.Origins, rule)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Language", p.Lang())
 	h.Add("Vary", "Accept-Encoding, Accept-Language")

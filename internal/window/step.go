@@ -39,7 +39,7 @@ func (d *Door) show(v *visit, in typed) error {
 // page is a page of the payment with what all of them have.
 func (v *visit) page(in typed) *page {
 	p := &page{
-		words: v.words, Merchant: v.merchant.Name, Origins: strings.Join(v.merchant.FrameAncestors, " "),
+		words: v.words, Merchant: v.merchant.Name, Origins: strings.Join(v.merchant.FrameAncestors, " "), Look: v.merchant.Look,
 		Here: v.here(), ID: v.payment.CustomID, Problem: in.problem, Typed: in.text,
 		CanChooseMethod: !v.payment.MethodFixed, CanChooseAmount: !v.payment.AmountFixed,
 	}
@@ -199,7 +199,9 @@ func (d *Door) pay(v *visit, p *page, method *directory.Method) error {
 		return err
 	}
 	p.QR = template.HTML(qr) //nolint:gosec // drawn by upi, which escapes the label
-	return nil
+	p.Gallery = !wallet.MerchantVPA
+	p.Apps, err = appsFor(wallet, address)
+	return err
 }
 
 // chooseMethod takes the payer's choice: POST /pay/{token}/method.

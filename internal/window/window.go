@@ -220,7 +220,7 @@ func (d *Door) serve(next func(*visit) error) http.Handler {
 			Request: r, w: w, now: d.Now(), dir: d.Directory.Current(),
 			words: d.langs.choose(langOf(r), r.Header.Get("Accept-Language")),
 		}
-		d.paper.protect(w.Header(), "") // a redirect has no page to set them
+		d.paper.protect(w.Header(), "", "") // a redirect has no page to set them
 		if err := next(v); err != nil {
 			d.fail(v, err) //nolint:contextcheck // a visit holds its request, and with it the context
 		}

@@ -594,7 +594,12 @@ func TestLimitsOfPayers(t *testing.T) {
 // TestPageSize: what a payer needs first comes in one round trip.
 func TestPageSize(t *testing.T) {
 	t.Parallel()
-	p := open(t, nil)
+	p := open(t, func(c *directory.Change) {
+		c.Merchants[0].Look.Colour = "#7a1f5c"
+		for _, w := range c.Wallets {
+			w.MerchantVPA = true
+		}
+	})
 	for _, lang := range []string{"en", "hi"} {
 		here := p.mustOpen(fixed + lang + "&lang=" + lang)
 		w := p.get(here, "Accept-Encoding", "br, gzip")
