@@ -133,8 +133,14 @@ func (a *amend) run(b *book) error {
 	}
 	actor := a.Via + ":" + a.Merchant
 	b.record(actor, "claim.amended", c.ID, "UTR "+a.old.UTR.Masked()+" was mistyped")
-	history := b.history(c) // with the old UTR's failure in it
-	history.LabelFailures++
+	// The row forgets the UTR it named before, so the claim itself remembers how
+	// many those were: each correction is one more guess.
+	history := b.history(c)
+	history.LabelFailures = max(history.LabelFailures, c.History.LabelFailures) + 1
+	history.SharedFailures = max(history.SharedFailures, c.History.SharedFailures) + 1
+	if c.Addr.IsValid() {
+		history.AddressFailures = max(history.AddressFailures, c.History.AddressFailures) + 1
+	}
 	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
 	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = a.UTR, Waiting, nil, time.Time{}, history
 	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)

@@ -151,6 +151,19 @@ func testAmend(t *testing.T, fresh Fresh) {
 			h.MustActivate(Claim("a", UTR(2), 500_00), deposit.Waiting)
 			amended(h, Claim("a", UTR(3), 500_00), deposit.Pending, deposit.TooManyFailures)
 		}},
+		{"tries add up", policy(func(p *deposit.Policy) { p.LabelFailures = 3 }), func(h *House) {
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(9), 500_00))
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Waiting)
+			amended(h, Claim("a", UTR(2), 500_00), deposit.Waiting)
+			amended(h, Claim("a", UTR(3), 500_00), deposit.Waiting)
+			amended(h, Claim("a", UTR(9), 500_00), deposit.Pending, deposit.TooManyFailures)
+		}},
+		{"tries on a shared account add up for the merchant", policy(func(p *deposit.Policy) { p.SharedFailures = 2 }), func(h *House) {
+			h.MustReport("common", 1, 0, 0, h.Entry(UTR(9), 500_00))
+			h.MustActivate(cafesClaim("a", UTR(1), 500_00), deposit.Waiting)
+			amended(h, cafesClaim("a", UTR(2), 500_00), deposit.Waiting)
+			amended(h, cafesClaim("a", UTR(9), 500_00), deposit.Pending, deposit.TooManyFailures)
+		}},
 		{"only what is open", Setup{}, func(h *House) {
 			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 600_00))
 			c := h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Pending, deposit.AmountDiffers)
