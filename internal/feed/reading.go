@@ -2,7 +2,6 @@ package feed
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/milaan/milaan/money"
@@ -95,7 +94,7 @@ func (r Reading) MarshalJSON() ([]byte, error) {
 		Bank: text(r.Bank), Template: text(r.Template), Why: text(r.Why),
 	}
 	if r.Amount != 0 {
-		out.Amount = text(fmt.Sprintf("%d.%02d", r.Amount/100, r.Amount%100))
+		out.Amount = text(r.Amount.Fixed())
 	}
 	switch {
 	case r.At.IsZero():
