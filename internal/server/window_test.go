@@ -35,7 +35,7 @@ func TestGatewayShowsWindow(t *testing.T) {
 		t.Helper()
 		res := begin(method, host, target, body)
 		defer func() { _ = res.Body.Close() }()
-		return res.StatusCode, res.Header.Get("Location")
+		return res.StatusCode, res.Header.Get("Location") + res.Header.Get("Content-Location")
 	}
 	const link = "label=55&currency_code=INR&wallet_type=upi_l&fixed_amount=500&custom_transaction_id=c1"
 	_, here := send(http.MethodGet, "plugin.shop.localhost", "/?"+link, "")

@@ -1,11 +1,48 @@
 package window
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
+
+// Many payers share an address of a mobile network, and many more a merchant.
+// What all payers of a merchant may do on one gateway is far above what they do
+// at a merchant's best hour: it bounds a flood from many addresses.
+const (
+	ofAddress  = 15   // so many times what a label may do
+	ofMerchant = 1500 // likewise
+)
+
+// paces bound how often one thing may be done: by a paying user, from an
+// address, at a merchant.
+type paces struct{ labels, addrs, merchants *limits }
+
+// newPaces allows a label burst at once, and then one each time that every
+// passes.
+func newPaces(every time.Duration, burst int) *paces {
+	return &paces{
+		labels:    newLimits(every, burst),
+		addrs:     newLimits(every/ofAddress, burst*ofAddress),
+		merchants: newLimits(every/ofMerchant, burst*ofMerchant),
+	}
+}
+
+// take counts one. A wait above zero says that it was one too many; what one
+// payer is refused is not counted against the others.
+func (p *paces) take(merchant, label string, addr netip.Addr, now time.Time) (wait time.Duration) {
+	if wait = p.labels.take(merchant+"\n"+label, now); wait > 0 {
+		return wait
+	}
+	if addr.IsValid() {
+		if wait = p.addrs.take(addr.String(), now); wait > 0 {
+			return wait
+		}
+	}
+	return p.merchants.take(merchant, now)
+}
 
 // limits bound how often something may be done, by a name: an address, a label
 // of a merchant. It keeps a bounded number of names; when there are more, those

@@ -27,6 +27,34 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestPaces: each bound holds by itself, and what one refuses costs the wider
+// ones nothing.
+func TestPaces(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, time.March, 14, 9, 30, 0, 0, time.UTC)
+	here, there := netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("203.0.113.8")
+	p := newPaces(time.Hour, 1)
+	if p.take("shop", "55", here, now) > 0 || p.take("shop", "55", here, now) == 0 {
+		t.Error("a label may do other than one")
+	}
+	for i := range ofAddress - 1 {
+		if wait := p.take("shop", "label "+strconv.Itoa(i), here, now); wait > 0 {
+			t.Fatalf("label %d of the address waits %s", i, wait)
+		}
+	}
+	if p.take("shop", "one more", here, now) == 0 || p.take("shop", "elsewhere", there, now) > 0 {
+		t.Error("an address has no bound, or holds up another")
+	}
+	for i := range ofMerchant - ofAddress - 1 {
+		if wait := p.take("shop", "crowd "+strconv.Itoa(i), netip.Addr{}, now); wait > 0 {
+			t.Fatalf("payer %d of the merchant waits %s", i, wait)
+		}
+	}
+	if p.take("shop", "one more", netip.Addr{}, now) == 0 || p.take("cafe", "55", here, now.Add(time.Hour)) > 0 {
+		t.Error("a merchant has no bound, or holds up another")
+	}
+}
+
 func TestLimitsAreBounded(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, time.March, 14, 9, 30, 0, 0, time.UTC)

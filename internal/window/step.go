@@ -209,7 +209,7 @@ func (d *Door) chooseMethod(v *visit) error {
 	if v.claim != nil || v.payment.MethodFixed {
 		return v.toPayment()
 	}
-	if err := d.spend(v, d.labelPosts, d.addrPosts, v.payment.Label); err != nil {
+	if err := d.spend(v, d.posts, v.payment.Label); err != nil {
 		return err
 	}
 	methods, err := d.methods(v)
@@ -243,7 +243,7 @@ func (d *Door) sayAmount(v *visit) error {
 	if v.claim != nil || v.payment.AmountFixed || v.payment.Method == "" {
 		return v.toPayment()
 	}
-	if err := d.spend(v, d.labelPosts, d.addrPosts, v.payment.Label); err != nil {
+	if err := d.spend(v, d.posts, v.payment.Label); err != nil {
 		return err
 	}
 	method := v.dir.Method(v.payment.Method)
@@ -297,7 +297,7 @@ func clip(text string) string {
 
 // giveUTR takes the UTR, and a corrected one: POST /pay/{token}/utr.
 func (d *Door) giveUTR(v *visit) error {
-	if err := d.spend(v, d.labelPosts, d.addrPosts, v.payment.Label); err != nil {
+	if err := d.spend(v, d.posts, v.payment.Label); err != nil {
 		return err
 	}
 	text := v.PostFormValue("utr")

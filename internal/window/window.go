@@ -64,8 +64,7 @@ type Config struct {
 	Log        *slog.Logger
 }
 
-// What one payer, and one address, may do. Many payers share an address of a
-// mobile network, so that it is allowed much more.
+// What one payer may do; the pace of others is in limit.go.
 const (
 	mostAmends = 5 // corrections of the UTR, in a payment's life
 
@@ -73,8 +72,6 @@ const (
 	opensEvery   = 15 * time.Second
 	postsOfLabel = 20 // forms sent at once, then one each…
 	postsEvery   = 10 * time.Second
-
-	ofAddress = 15 // so many times that of an address
 )
 
 // Door serves payers.
@@ -84,7 +81,7 @@ type Door struct {
 	paper *printer
 	site  http.Handler
 
-	labelOpens, addrOpens, labelPosts, addrPosts *limits
+	opens, posts *paces
 
 	amending sync.Mutex // counts amendments one at a time
 	watch    *watchers
@@ -105,8 +102,7 @@ func New(c Config) (*Door, error) {
 	}
 	d := &Door{
 		Config: c, langs: langs, paper: paper, watch: newWatchers(),
-		labelOpens: newLimits(opensEvery, opensOfLabel), addrOpens: newLimits(opensEvery/ofAddress, opensOfLabel*ofAddress),
-		labelPosts: newLimits(postsEvery, postsOfLabel), addrPosts: newLimits(postsEvery/ofAddress, postsOfLabel*ofAddress),
+		opens: newPaces(opensEvery, opensOfLabel), posts: newPaces(postsEvery, postsOfLabel),
 	}
 	mux := http.NewServeMux()
 	for pattern, serve := range map[string]func(*visit) error{
@@ -297,7 +293,7 @@ func (d *Door) open(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := d.spend(v, d.labelOpens, d.addrOpens, p.Label); err != nil {
+	if err := d.spend(v, d.opens, p.Label); err != nil {
 		return err
 	}
 	p.Token, p.CreatedAt = rand.Text(), v.now.UTC().Truncate(time.Microsecond)
@@ -309,7 +305,16 @@ func (d *Door) open(v *visit) error {
 		return errUsed
 	}
 	v.payment = opened
-	return v.toPayment()
+	// The next page would cost a payer on a slow network another round trip. A
+	// link without an id has to lead on: opened again, it is another payment.
+	if query.Get("custom_transaction_id") == "" {
+		return v.toPayment()
+	}
+	if err := d.resume(v); err != nil {
+		return err
+	}
+	v.w.Header().Set("Content-Location", v.here())
+	return d.look(v)
 }
 
 // sameLink reports whether a link that was opened before is this one: nobody
@@ -319,13 +324,9 @@ func sameLink(a, b *payment.Payment) bool {
 		(!b.MethodFixed || a.Method == b.Method) && (!b.AmountFixed || a.Amount == b.Amount)
 }
 
-// spend counts one thing that a payer does, by label and by address.
-func (d *Door) spend(v *visit, ofLabel, ofAddr *limits, label string) error {
-	wait := ofLabel.take(v.merchant.ID+"\n"+label, v.now)
-	if addr := d.ClientAddr(v.Request); addr.IsValid() {
-		wait = max(wait, ofAddr.take(addr.String(), v.now))
-	}
-	if wait > 0 {
+// spend counts one thing that a payer does.
+func (d *Door) spend(v *visit, of *paces, label string) error {
+	if wait := of.take(v.merchant.ID, label, d.ClientAddr(v.Request), v.now); wait > 0 {
 		return &slowError{http.StatusTooManyRequests, wait}
 	}
 	return nil
@@ -348,12 +349,18 @@ func (d *Door) ofPayment(next func(*visit) error) func(*visit) error {
 			return errNotFound
 		}
 		v.payment = p
-		v.words = d.langs.choose(p.Lang, v.Header.Get("Accept-Language"))
-		if v.claim, err = d.claimOf(v.Context(), p); err != nil {
+		if err := d.resume(v); err != nil {
 			return err
 		}
 		return next(v)
 	}
+}
+
+// resume takes up a visit's payment where it stands, in its language.
+func (d *Door) resume(v *visit) (err error) {
+	v.words = d.langs.choose(v.payment.Lang, v.Header.Get("Accept-Language"))
+	v.claim, err = d.claimOf(v.Context(), v.payment)
+	return err
 }
 
 // claimOf is the claim a payment led to, nil before that. A claim of another
