@@ -192,7 +192,7 @@ func TestDemoThroughTheWindow(t *testing.T) {
 		utr := phone.find(t, `<output[^>]*>(\d{12})</output>`)
 
 		p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
-		if !strings.HasPrefix(p.at.String(), gateway+"/pay/") {
+		if !strings.HasPrefix(p.at.String(), gateway+"/pay?") {
 			t.Fatalf("the window opened at %s", p.at)
 		}
 		if vpa := fields.Get("payee"); !strings.Contains(p.page, vpa) || !strings.Contains(p.page, "₹499") {
@@ -204,6 +204,9 @@ func TestDemoThroughTheWindow(t *testing.T) {
 		p.open(t, gateway+p.find(t, `action="(/pay/[^"#]+/utr)`), url.Values{"utr": {"Paid. UPI Ref " + utr}})
 		p.until(t, `data-outcome="`+c.outcome+`"`)
 		window := p.at.String()
+		if !strings.HasPrefix(window, gateway+"/pay/") {
+			t.Fatalf("the UTR led to %s", window)
+		}
 		back := p.find(t, `<a id="return"[^>]* href="([^"]+)"`)
 		if !strings.HasPrefix(back, shop+"/return?") {
 			t.Fatalf("the window leads to %s", back)
@@ -221,6 +224,19 @@ func TestDemoThroughTheWindow(t *testing.T) {
 			p.until(t, `data-outcome="success"`)
 		}
 	}
+
+	// A payment whose note the bank reports needs no UTR.
+	p, phone := newPayer(t), newPayer(t)
+	p.open(t, shop+"/orders", url.Values{"product": {"chai"}})
+	order := p.at.String()
+	p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
+	phone.open(t, order+"/app", nil)
+	fields := url.Values{"how": {"asked"}, "when": {"now"}, "note": {p.find(t, `note (MLN\w{9})`)}}
+	for _, name := range []string{"payee", "payee_name", "amount", "payer_name", "payer_vpa"} {
+		fields.Set(name, phone.find(t, `name="`+name+`" value="([^"]*)"`))
+	}
+	phone.open(t, bank+"/pay", fields)
+	p.until(t, `data-outcome="success"`)
 	d.end(t)
 }
 

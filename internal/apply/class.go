@@ -84,6 +84,7 @@ var methodClass = class[directory.Method]{
 			{name: "enabled", text: onOff(m.Enabled)},
 			rupees("min", m.Min),
 			rupees("max", m.Max),
+			{name: "reference", text: onOff(!m.IgnoreReference)},
 			{name: "order", text: strconv.Itoa(m.Order)},
 		}
 	},

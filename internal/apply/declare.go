@@ -169,7 +169,7 @@ func (m *merchant) readPostback() {
 }
 
 func readMethod(v value, i int) method {
-	o := v.object("type", "name", "enabled", "min", "max")
+	o := v.object("type", "name", "enabled", "min", "max", "reference")
 	o.need("type")
 	m := method{object: o}
 	w := &m.want
@@ -177,6 +177,7 @@ func readMethod(v value, i int) method {
 	*w = newMethod(w.Type)
 	w.Order = i + 1
 	w.Enabled = o.toggle("enabled", true)
+	w.IgnoreReference = !o.toggle("reference", true)
 	w.Min, w.Max = o.rupees("min"), o.rupees("max")
 	if w.Max > 0 && w.Max < w.Min {
 		o.field("max").wrong("%s is below min %s: raise it, or write 0 for no bound", w.Max, w.Min)

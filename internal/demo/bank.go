@@ -317,7 +317,7 @@ func (b *Bank) Report(ctx context.Context, utr upi.UTR) (*Transfer, error) {
 	gateway := caller{base: b.config.Gateway, token: account.Token, client: b.client, now: b.config.Now}
 	s, x, err := gateway.report(ctx, account.Feed, credit{
 		UTR: t.UTR, Amount: t.Amount.String(), Currency: money.INR,
-		PayerVPA: t.PayerVPA, PayerName: t.PayerName, At: t.At.In(india).Truncate(time.Second),
+		PayerVPA: t.PayerVPA, PayerName: t.PayerName, Note: t.Note, At: t.At.In(india).Truncate(time.Second),
 	})
 	report := Report{Exchange: x, Accepted: s.Accepted, Duplicate: s.Duplicate, Matched: s.Matched}
 	switch {

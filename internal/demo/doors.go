@@ -157,6 +157,7 @@ type credit struct {
 	Currency  money.Currency `json:"currency"`
 	PayerVPA  upi.VPA        `json:"payer_vpa"`
 	PayerName string         `json:"payer_name"`
+	Note      string         `json:"note,omitempty"` // as the payer left it
 	At        time.Time      `json:"at"`
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -56,12 +57,7 @@ func (a *activate) need(k *Keys, dir *directory.Snapshot) {
 	k.Customs[CustomKey{a.Merchant, a.CustomID}] = struct{}{}
 	k.Labels[LabelKey{a.Merchant, a.Method, a.Label}] = struct{}{}
 	k.Merchants[a.Merchant] = struct{}{}
-	for _, w := range dir.WalletsFor(a.Merchant, a.Method) {
-		if servesMany(dir.OnAccount(w)) {
-			k.Sharing[a.Merchant] = struct{}{}
-			break
-		}
-	}
+	k.share(dir, a.Merchant, a.Method)
 	if a.Addr.IsValid() {
 		k.Addresses[AddressKey{a.Merchant, a.Addr}] = struct{}{}
 	}
@@ -141,17 +137,23 @@ func (a *amend) run(b *book) error {
 	if c.Addr.IsValid() {
 		history.AddressFailures = max(history.AddressFailures, c.History.AddressFailures) + 1
 	}
-	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
-	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = a.UTR, Waiting, nil, time.Time{}, history
-	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)
-	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
-	b.touchClaim(c)
-	if err := b.follow(actor, c, b.weigh(c)); err != nil {
+	if err := b.rename(actor, c, a.UTR, history); err != nil {
 		return err
 	}
 	b.noteFailure(c)
 	a.claim = *c
 	return nil
+}
+
+// rename gives a claim that waits or was refused another UTR, and weighs it as if
+// it were new.
+func (b *book) rename(actor string, c *Claim, utr upi.UTR, history History) error {
+	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
+	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = utr, Waiting, nil, time.Time{}, history
+	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)
+	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
+	b.touchClaim(c)
+	return b.follow(actor, c, b.weigh(c))
 }
 
 // usableMethod finds a method that the merchant takes payments by now.
@@ -182,17 +184,22 @@ type ingest struct {
 	feed    *directory.Feed
 	entries []feed.Entry
 	places  []int // each entry's place in the report
+	// referrals are the payments whose references the entries carry.
+	referrals map[string]*Referral
 
 	summary feed.Summary // the answer
 }
 
 func (*ingest) name() string     { return "ingest" }
 func (g *ingest) caller() string { return "feed:" + g.feed.ID }
-func (g *ingest) weight() int    { return len(g.entries) }
+func (g *ingest) weight() int    { return len(g.entries) + len(g.referrals) }
 
-func (g *ingest) need(k *Keys, _ *directory.Snapshot) {
+func (g *ingest) need(k *Keys, dir *directory.Snapshot) {
 	for i := range g.entries {
 		k.UTRs[g.entries[i].UTR] = struct{}{}
+	}
+	for _, r := range g.referrals {
+		r.need(k, dir)
 	}
 }
 
@@ -252,11 +259,27 @@ func (g *ingest) take(b *book, i int, e *feed.Entry) error {
 	})
 	b.record(actor, "credit.received", credit.ID, "on wallet "+credit.Wallet)
 	g.summary.Accepted++
+	return g.settle(b, actor, credit)
+}
+
+// settle weighs the claims that a credit could settle, and where none took it
+// looks for the payment whose reference it carries.
+func (g *ingest) settle(b *book, actor string, credit *Credit) error {
 	credited, err := b.settleOpen(actor, credit)
+	if err != nil {
+		return err
+	}
+	if len(g.referrals) > 0 && !credited {
+		if r := g.referrals[payment.FindReference(credit.Note, credit.Reference)]; r != nil {
+			if credited, err = b.refer(credit, r); err != nil {
+				return err
+			}
+		}
+	}
 	if credited {
 		g.summary.Matched++
 	}
-	return err
+	return nil
 }
 
 // takeAgain takes a second report of one credit: it may confirm the first, add
@@ -301,11 +324,7 @@ func (g *ingest) takeAgain(b *book, actor string, i int, known *Credit, e *feed.
 	}
 	// Also where nothing is new about it: a claim may have become able to have
 	// the credit since, by a change of the directory.
-	credited, err := b.settleOpen(actor, known)
-	if credited {
-		g.summary.Matched++
-	}
-	return err
+	return g.settle(b, actor, known)
 }
 
 // review is an operator's word on a pending claim.

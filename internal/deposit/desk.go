@@ -135,7 +135,11 @@ func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, entries []feed.Ent
 	total := feed.Summary{Refused: []feed.Refusal{}}
 	for start := 0; start < len(entries); start += batchWeight {
 		end := min(start+batchWeight, len(entries))
-		cmd := &ingest{feed: f, entries: entries[start:end], places: places[start:end]}
+		referrals, err := d.referrals(ctx, entries[start:end])
+		if err != nil {
+			return total, err
+		}
+		cmd := &ingest{feed: f, entries: entries[start:end], places: places[start:end], referrals: referrals}
 		if err := d.do(ctx, cmd); err != nil {
 			return total, err
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
@@ -37,6 +38,9 @@ type Store interface {
 	// PendingClaims lists the claims in review, oldest first, each with the
 	// credits of its UTR, from after the given id on.
 	PendingClaims(ctx context.Context, after int64, limit int) ([]Review, error)
+	// FindReferrals returns what is known of the payments with those references;
+	// unknown ones are left out.
+	FindReferrals(ctx context.Context, references []string) ([]Referral, error)
 	// WalletUse gives what each wallet received on a day.
 	WalletUse(ctx context.Context, day Day) (map[string]money.Paise, error)
 }
@@ -175,6 +179,17 @@ func newKeys(now time.Time, p Policy) *Keys {
 		ShownSince:  now.Add(-p.ClaimTTL),
 		FailedSince: now.Add(-p.FailureWindow),
 		Limits:      Limits{p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures},
+	}
+}
+
+// share asks for the failures of a merchant that shares an account of a method
+// with others.
+func (k *Keys) share(dir *directory.Snapshot, merchant, method string) {
+	for _, w := range dir.WalletsFor(merchant, method) {
+		if servesMany(dir.OnAccount(w)) {
+			k.Sharing[merchant] = struct{}{}
+			return
+		}
 	}
 }
 

@@ -14,10 +14,13 @@ type Method struct {
 	Enabled bool              `json:"enabled"`
 	// Min and Max bound what a payer may be asked for, in paise; 0 is no bound.
 	// They do not bound what is credited: money that came, came.
-	Min     money.Paise `json:"min"`
-	Max     money.Paise `json:"max"`
-	Order   int         `json:"order"` // place in the list, from 1
-	Retired bool        `json:"retired,omitempty"`
+	Min   money.Paise `json:"min"`
+	Max   money.Paise `json:"max"`
+	Order int         `json:"order"` // place in the list, from 1
+	// IgnoreReference keeps the payment's reference out of its link, and credits
+	// from finding their payment by it: for methods whose banks carry no notes.
+	IgnoreReference bool `json:"ignore_reference,omitempty"`
+	Retired         bool `json:"retired,omitempty"`
 }
 
 // Usable reports whether the method is on for the whole installation.

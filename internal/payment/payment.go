@@ -34,6 +34,9 @@ type Payment struct {
 	// Return holds where the payer goes for each outcome, checked when the link
 	// was opened; an outcome without an address has no way back.
 	Return Return
+	// Reference goes with the payment through the payer's app, where the bank
+	// reports what a payer wrote: see NewReference.
+	Reference string
 	// Wallet is what the payer was shown last, and until when it is theirs.
 	Wallet     string
 	ShownUntil time.Time

@@ -40,7 +40,8 @@ func TestOpenApps(t *testing.T) {
 			}
 			var want []string
 			if merchant {
-				query := "?pa=" + p.payment(here).Wallet + "@upi&pn=Chai%20%26%20%22Co%22%20%3Cb%3E&am=500.00&cu=INR"
+				pay := p.payment(here)
+				query := "?pa=" + pay.Wallet + "@upi&pn=Chai%20%26%20%22Co%22%20%3Cb%3E&tr=" + pay.Reference + "&tn=" + pay.Reference + "&am=500.00&cu=INR"
 				want = []string{say.app + " upi://pay" + query, "Google Pay tez://upi/pay" + query, "PhonePe phonepe://pay" + query, "Paytm paytmmp://pay" + query}
 			}
 			if strings.Join(got, "\n") != strings.Join(want, "\n") {

@@ -55,6 +55,7 @@ type page struct {
 	VPA         string
 	Payee       string
 	QR          template.HTML
+	Note        string // what the link carries to the bank
 	Apps        []app // that pay the wallet by a link
 	Gallery     bool  // a screenshot of the code is of use, and limited
 	Drawing     template.HTML

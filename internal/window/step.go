@@ -194,6 +194,15 @@ func (d *Door) pay(v *visit, p *page, method *directory.Method) error {
 	p.SecondsLeft = int(left / time.Second)
 	p.MinutesLeft = p.T("pay.minutes", "minutes", strconv.Itoa(minutes(left)))
 	address := upi.Link{PayeeVPA: wallet.VPA, PayeeName: wallet.Name, Amount: pay.Amount, Currency: wallet.Currency}
+	if !method.IgnoreReference {
+		// The credit may find the payment before the payer has typed anything.
+		p.Live, p.Note, address.Note = true, pay.Reference, pay.Reference
+		// tr makes apps take the payment for one to a shop, which a personal
+		// address is not (NPCI, OC-76A).
+		if wallet.MerchantVPA {
+			address.Ref = pay.Reference
+		}
+	}
 	qr, err := upi.QRSVG(address.String(), upi.QROptions{Label: p.T("pay.qr", "amount", p.Amount, "name", wallet.Name)})
 	if err != nil {
 		return err

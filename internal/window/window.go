@@ -296,7 +296,8 @@ func (d *Door) open(v *visit) error {
 	if err := d.spend(v, d.opens, p.Label); err != nil {
 		return err
 	}
-	p.Token, p.CreatedAt = rand.Text(), v.now.UTC().Truncate(time.Microsecond)
+	p.Token, p.Reference = rand.Text(), payment.NewReference()
+	p.CreatedAt = v.now.UTC().Truncate(time.Microsecond)
 	opened, err := d.Store.OpenPayment(v.Context(), p)
 	if err != nil {
 		return err

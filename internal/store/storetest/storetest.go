@@ -108,6 +108,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Shared", testShared},
 		{"Amend", testAmend},
 		{"Payments", testPayments},
+		{"Refer", testRefer},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
