@@ -119,6 +119,8 @@ func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) error 
 		{"unclaimed", money.Format(report.Unclaimed, money.English)},
 		{"owed to merchants", money.Format(report.Owed, money.English)},
 		{"fees earned", money.Format(report.Fees, money.English)},
+		{"left wallets", money.Format(report.Outflow, money.English)},
+		{"other income", money.Format(report.Income, money.English)},
 	} {
 		_, _ = fmt.Fprintf(w, "%s\t%v\n", row.name, row.value)
 	}

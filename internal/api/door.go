@@ -30,7 +30,7 @@ type Desk interface {
 	// Assign picks the wallet a payer is shown, see [deposit.Desk.Assign].
 	Assign(ctx context.Context, r deposit.AssignmentRequest) (deposit.Assignment, error)
 	// Ingest takes a feed's report, see [deposit.Desk.Ingest].
-	Ingest(ctx context.Context, f *directory.Feed, entries []feed.Entry, places []int) (feed.Summary, error)
+	Ingest(ctx context.Context, f *directory.Feed, items []feed.Item) (feed.Taken, error)
 }
 
 // Store is read where nothing is to be decided; every [deposit.Store] is one.

@@ -37,8 +37,7 @@ type desk struct {
 	activations []deposit.Activation
 	assigns     []deposit.AssignmentRequest
 	feed        *directory.Feed
-	entries     []feed.Entry
-	places      []int
+	items       []feed.Item
 }
 
 func (d *desk) Activate(_ context.Context, a deposit.Activation) (deposit.Claim, error) {
@@ -58,11 +57,11 @@ func (d *desk) Assign(_ context.Context, r deposit.AssignmentRequest) (deposit.A
 	return d.assignment, d.err
 }
 
-func (d *desk) Ingest(_ context.Context, f *directory.Feed, entries []feed.Entry, places []int) (feed.Summary, error) {
+func (d *desk) Ingest(_ context.Context, f *directory.Feed, items []feed.Item) (feed.Taken, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.feed, d.entries, d.places = f, entries, places
-	return d.summary, d.err
+	d.feed, d.items = f, items
+	return feed.Taken{Summary: d.summary}, d.err
 }
 
 // store is a double of what the door reads.

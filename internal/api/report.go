@@ -28,10 +28,15 @@ func (d *Door) report(c *call) (any, error) {
 	if err != nil {
 		return nil, badBody(err.Error())
 	}
-	summary, err := d.Desk.Ingest(c.Context(), c.feed, entries, places)
+	items := make([]feed.Item, len(entries))
+	for i := range entries {
+		items[i] = feed.Item{Place: places[i], Credit: &entries[i]}
+	}
+	taken, err := d.Desk.Ingest(c.Context(), c.feed, items)
 	if err != nil {
 		return nil, fmt.Errorf("take a report: %w", err)
 	}
+	summary := taken.Summary
 	// Made, not nil: the answer always has the list.
 	summary.Refused = append(append(make([]feed.Refusal, 0, len(refused)+len(summary.Refused)), refused...), summary.Refused...)
 	slices.SortStableFunc(summary.Refused, func(a, b feed.Refusal) int { return cmp.Compare(a.Index, b.Index) })

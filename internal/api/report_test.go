@@ -35,13 +35,13 @@ func TestReport(t *testing.T) {
 		`{"index":0,"error":"utr must be a string in quotes: a number loses its leading zeros"},`+
 		`{"index":2,"error":"known with another amount"},`+
 		`{"index":3,"error":"amount is required: rupees, such as 500 or 500.50"}]}`)
-	want := []feed.Entry{
-		{UTR: "355015818634", Amount: 1000 * money.Rupee, Currency: money.INR, PayerVPA: "a@okaxis", PayerName: "A B",
-			Note: "rent", Reference: "R1", At: time.Date(2026, 1, 2, 9, 34, 5, 0, time.UTC), Trust: feed.Confirmed},
-		{UTR: "355015818635", Amount: 2 * money.Rupee, Currency: money.INR, At: now, Trust: feed.Confirmed},
+	want := []feed.Item{
+		{Place: 1, Credit: &feed.Entry{UTR: "355015818634", Amount: 1000 * money.Rupee, Currency: money.INR, PayerVPA: "a@okaxis", PayerName: "A B",
+			Note: "rent", Reference: "R1", At: time.Date(2026, 1, 2, 9, 34, 5, 0, time.UTC), Trust: feed.Confirmed}},
+		{Place: 2, Credit: &feed.Entry{UTR: "355015818635", Amount: 2 * money.Rupee, Currency: money.INR, At: now, Trust: feed.Confirmed}},
 	}
-	if !reflect.DeepEqual(h.desk.entries, want) || !reflect.DeepEqual(h.desk.places, []int{1, 2}) || h.desk.feed.ID != "bank1" {
-		t.Errorf("gave the desk %+v at %v of %+v", h.desk.entries, h.desk.places, h.desk.feed)
+	if !reflect.DeepEqual(h.desk.items, want) || h.desk.feed.ID != "bank1" {
+		t.Errorf("gave the desk %+v of %+v", h.desk.items, h.desk.feed)
 	}
 	if err := testutil.GatherAndCompare(h.metrics, strings.NewReader(`# HELP milaan_feed_refused_total Records of feeds that were refused, malformed ones included.
 # TYPE milaan_feed_refused_total counter

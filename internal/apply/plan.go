@@ -488,6 +488,8 @@ func missingAccounts(c directory.Contents) []ledger.Account {
 	for _, w := range c.Wallets {
 		open(ledger.WalletCode(w.ID), ledger.Asset)
 		open(ledger.SuspenseCode(w.ID), ledger.Liability)
+		open(ledger.OutflowCode(w.ID), ledger.Asset)
+		open(ledger.IncomeCode(w.ID), ledger.Liability)
 	}
 	return out
 }

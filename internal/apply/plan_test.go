@@ -64,11 +64,11 @@ func TestTheSampleAppliesOnce(t *testing.T) {
 		t.Errorf("the shop's wallets are %+v", w)
 	}
 	codes := slices.Sorted(maps.Keys(s.Accounts))
-	if got := strings.Join(codes, " "); got != "fees merchant:shop suspense:w1 wallet:w1" {
+	if got := strings.Join(codes, " "); got != "fees income:w1 merchant:shop outflow:w1 suspense:w1 wallet:w1" {
 		t.Errorf("accounts %s", got)
 	}
 	for _, a := range first.Change.Accounts {
-		want := map[string]ledger.AccountKind{"fees": ledger.Revenue, "wallet:w1": ledger.Asset}[a.Code]
+		want := map[string]ledger.AccountKind{"fees": ledger.Revenue, "wallet:w1": ledger.Asset, "outflow:w1": ledger.Asset}[a.Code]
 		if want == "" {
 			want = ledger.Liability
 		}

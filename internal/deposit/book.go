@@ -31,6 +31,8 @@ type book struct {
 	fresh          map[any]bool // claims and credits the batch made
 	changedClaims  map[*Claim]bool
 	changedCredits map[*Credit]bool
+
+	changedMovements map[*Movement]bool
 }
 
 func newBook(facts *Facts) *book {
@@ -39,7 +41,9 @@ func newBook(facts *Facts) *book {
 		fresh:          make(map[any]bool),
 		changedClaims:  make(map[*Claim]bool),
 		changedCredits: make(map[*Credit]bool),
-		changes:        Changes{WalletUse: make(map[WalletDay]money.Paise)},
+		changes:        Changes{WalletUse: make(map[WalletDay]money.Paise), Reports: make(map[FeedHour]FeedCount)},
+
+		changedMovements: make(map[*Movement]bool),
 	}
 }
 

@@ -115,9 +115,11 @@ type Credit struct {
 	ReceivedAt time.Time
 	State      CreditState
 	ClaimID    int64 // the claim it is bound to
-	// Contested credits were reported again with another amount: a person
-	// decides.
+	// Contested credits were reported again with another amount, or taken back
+	// after they were bound: a person decides.
 	Contested bool
+	// Lines is how many postings it has: its own, corrections, its reversal.
+	Lines int
 }
 
 // Deposit is a claim bound to a credit. It has its claim's id.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,28 +128,24 @@ func (d *Desk) Assign(ctx context.Context, r AssignmentRequest) (Assignment, err
 	return cmd.assignment, nil
 }
 
-// Ingest takes a feed's report: good entries are kept when others are refused.
-// Places are the entries' places in the report as its sender counts them.
+// Ingest takes a feed's report: good items are kept when others are refused.
 // Reports longer than a batch are settled in pieces; an error then says that
 // the rest is to be sent again, which does no harm.
-func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, entries []feed.Entry, places []int) (feed.Summary, error) {
-	total := feed.Summary{Refused: []feed.Refusal{}}
-	for start := 0; start < len(entries); start += batchWeight {
-		end := min(start+batchWeight, len(entries))
-		referrals, err := d.referrals(ctx, entries[start:end])
+func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, items []feed.Item) (feed.Taken, error) {
+	total := feed.Taken{Summary: feed.Summary{Refused: []feed.Refusal{}}}
+	for piece := range slices.Chunk(items, batchWeight) {
+		referrals, err := d.referrals(ctx, piece)
 		if err != nil {
 			return total, err
 		}
-		cmd := &ingest{feed: f, entries: entries[start:end], places: places[start:end], referrals: referrals}
+		cmd := &ingest{feed: f, items: piece, referrals: referrals}
 		if err := d.do(ctx, cmd); err != nil {
 			return total, err
 		}
-		total.Accepted += cmd.summary.Accepted
-		total.Duplicate += cmd.summary.Duplicate
-		total.Matched += cmd.summary.Matched
-		total.Refused = append(total.Refused, cmd.summary.Refused...)
+		total.Outcomes = append(total.Outcomes, cmd.taken.Outcomes...)
+		total.Summary.Add(cmd.taken.Summary)
 	}
-	d.Metrics.reported(total)
+	d.Metrics.reported(f.ID, &total)
 	return total, nil
 }
 

@@ -166,6 +166,9 @@ func (m *machine) report(t *rapid.T) {
 			want.Accepted++
 		case known.amount != e.Amount:
 			known.contested = true
+			if e.Trust == feed.Confirmed && !known.confirmed && m.h.MustCredit(wallet, e.UTR).State == deposit.Unclaimed {
+				known.amount, known.confirmed = e.Amount, true // whoever speaks for the bank is right
+			}
 		default:
 			known.confirmed = known.confirmed || e.Trust == feed.Confirmed
 			want.Duplicate++

@@ -14,6 +14,7 @@ type Metrics struct {
 	Activations *prometheus.CounterVec // by outcome
 	Refusals    *prometheus.CounterVec // by request and code
 	Credits     *prometheus.CounterVec // by result
+	Items       *prometheus.CounterVec // by feed and result
 	Batch       prometheus.Histogram
 	Conflicts   prometheus.Counter
 	Shed        prometheus.Counter
@@ -32,6 +33,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Credits: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "milaan_credits_total", Help: "Entries that feeds reported, by what became of them.",
 		}, []string{"result"}),
+		Items: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_feed_items_total", Help: "Records, messages and lines that feeds brought, by what became of them.",
+		}, []string{"feed", "result"}),
 		Batch: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "milaan_batch_records", Help: "Records that shared a commit.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
@@ -51,9 +55,17 @@ func (m *Metrics) refused(cmd command, err error) {
 	}
 }
 
-func (m *Metrics) reported(s feed.Summary) {
+func (m *Metrics) reported(id string, t *feed.Taken) {
+	s := &t.Summary
 	for result, n := range map[string]int{"accepted": s.Accepted, "duplicate": s.Duplicate, "refused": len(s.Refused)} {
 		m.Credits.WithLabelValues(result).Add(float64(n))
+	}
+	results := make(map[feed.Result]int, 4)
+	for i := range t.Outcomes {
+		results[t.Outcomes[i].Result]++
+	}
+	for result, n := range results {
+		m.Items.WithLabelValues(id, string(result)).Add(float64(n))
 	}
 }
 

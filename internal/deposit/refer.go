@@ -32,12 +32,14 @@ func (r *Referral) need(k *Keys, dir *directory.Snapshot) {
 	k.share(dir, r.Merchant, r.Method)
 }
 
-// referrals finds the payments whose references entries carry.
-func (d *Desk) referrals(ctx context.Context, entries []feed.Entry) (map[string]*Referral, error) {
+// referrals finds the payments whose references credits carry.
+func (d *Desk) referrals(ctx context.Context, items []feed.Item) (map[string]*Referral, error) {
 	var refs []string
-	for i := range entries {
-		if ref := payment.FindReference(entries[i].Note, entries[i].Reference); ref != "" {
-			refs = append(refs, ref)
+	for i := range items {
+		if e := items[i].Credit; e != nil {
+			if ref := payment.FindReference(e.Note, e.Reference); ref != "" {
+				refs = append(refs, ref)
+			}
 		}
 	}
 	if len(refs) == 0 {

@@ -2,6 +2,7 @@ package deposit
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"net/netip"
 	"time"
@@ -81,6 +82,11 @@ type Keys struct {
 	// Customs and Claims are claims to load, by either name.
 	Customs map[CustomKey]struct{}
 	Claims  map[int64]struct{}
+	// Reported are the UTRs that feeds report: the movements that took such
+	// credits back are loaded.
+	Reported map[upi.UTR]struct{}
+	// Movements are lines of statements to look for.
+	Movements map[[sha256.Size]byte]struct{}
 	// Labels are those whose assignments (since ShownSince) and failures
 	// (since FailedSince) are loaded.
 	Labels      map[LabelKey]struct{}
@@ -130,8 +136,11 @@ type Facts struct {
 	Claims           map[int64]*Claim
 	// Contenders are the claims that name a UTR, by id: the open ones, and
 	// those that a person rejected.
-	Contenders       map[upi.UTR][]*Claim
-	Credits          map[upi.UTR][]*Credit
+	Contenders map[upi.UTR][]*Claim
+	Credits    map[upi.UTR][]*Credit
+	// Reversals are the debits with a UTR that took no credit back yet.
+	Reversals        map[upi.UTR][]*Movement
+	Movements        map[[sha256.Size]byte]*Movement
 	Assignments      map[LabelKey][]Assignment
 	LabelFailures    map[LabelKey]map[upi.UTR]struct{}
 	AddressFailures  map[AddressKey]map[upi.UTR]struct{}
@@ -143,16 +152,21 @@ type Facts struct {
 // Changes are what a batch writes. Pointers are shared with the facts: each is
 // written once, in its last state.
 type Changes struct {
-	NewClaims   []*Claim
-	Claims      []*Claim // loaded before, changed
-	NewCredits  []*Credit
-	Credits     []*Credit // loaded before, changed
-	Deposits    []*Deposit
-	Postings    []ledger.Posting
-	Events      []Announcement
-	Assignments []Assignment
-	WalletUse   map[WalletDay]money.Paise // to add
-	Audit       []audit.Entry             // to number and chain
+	NewClaims  []*Claim
+	Claims     []*Claim // loaded before, changed
+	NewCredits []*Credit
+	Credits    []*Credit // loaded before, changed
+	Movements  []*Movement
+	// ChangedMovements were loaded before: their credit is known now.
+	ChangedMovements []*Movement
+	Messages         []KeptMessage
+	Reports          map[FeedHour]FeedCount // to add
+	Deposits         []*Deposit
+	Postings         []ledger.Posting
+	Events           []Announcement
+	Assignments      []Assignment
+	WalletUse        map[WalletDay]money.Paise // to add
+	Audit            []audit.Entry             // to number and chain
 }
 
 // Announcement is an event for the postback outbox.
@@ -168,6 +182,8 @@ type Announcement struct {
 func newKeys(now time.Time, p Policy) *Keys {
 	return &Keys{
 		UTRs:        make(map[upi.UTR]struct{}),
+		Reported:    make(map[upi.UTR]struct{}),
+		Movements:   make(map[[sha256.Size]byte]struct{}),
 		Customs:     make(map[CustomKey]struct{}),
 		Claims:      make(map[int64]struct{}),
 		Labels:      make(map[LabelKey]struct{}),
@@ -200,6 +216,8 @@ func NewFacts() *Facts {
 		Claims:           make(map[int64]*Claim),
 		Contenders:       make(map[upi.UTR][]*Claim),
 		Credits:          make(map[upi.UTR][]*Credit),
+		Reversals:        make(map[upi.UTR][]*Movement),
+		Movements:        make(map[[sha256.Size]byte]*Movement),
 		Assignments:      make(map[LabelKey][]Assignment),
 		LabelFailures:    make(map[LabelKey]map[upi.UTR]struct{}),
 		AddressFailures:  make(map[AddressKey]map[upi.UTR]struct{}),
@@ -226,5 +244,5 @@ func (f *Facts) AddClaim(c *Claim) *Claim {
 // Empty reports whether there is nothing to write.
 func (c *Changes) Empty() bool {
 	return len(c.NewClaims) == 0 && len(c.Claims) == 0 && len(c.NewCredits) == 0 && len(c.Credits) == 0 &&
-		len(c.Assignments) == 0 && len(c.Audit) == 0
+		len(c.Assignments) == 0 && len(c.Audit) == 0 && len(c.Messages) == 0 && len(c.Reports) == 0
 }

@@ -55,3 +55,29 @@ type Summary struct {
 	Matched   int       `json:"matched"`   // new credits that settled a waiting claim
 	Refused   []Refusal `json:"refused"`
 }
+
+// Count adds what became of one item.
+func (s *Summary) Count(out Outcome) {
+	switch out.Result {
+	case New:
+		s.Accepted++
+	case Known:
+		if out.CreditID != 0 {
+			s.Duplicate++
+		}
+	case Refused:
+		s.Refused = append(s.Refused, Refusal{Index: out.Place, Error: out.Why})
+	case Recorded, NotCredit, NoUTR, Unread:
+	}
+	if out.Settled {
+		s.Matched++
+	}
+}
+
+// Add adds the summary of another part of the report.
+func (s *Summary) Add(part Summary) {
+	s.Accepted += part.Accepted
+	s.Duplicate += part.Duplicate
+	s.Matched += part.Matched
+	s.Refused = append(s.Refused, part.Refused...)
+}

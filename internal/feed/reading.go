@@ -2,6 +2,7 @@ package feed
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/milaan/milaan/money"
@@ -66,8 +67,24 @@ var india = time.FixedZone("IST", 5*3600+1800)
 // India is the zone of the times that banks print, wherever the gateway runs.
 func India() *time.Location { return india }
 
-// MarshalJSON writes the reading as milaan parse prints it (contract): rupees
-// and times as strings, null where there is nothing.
+// readingJSON is a reading as milaan parse prints it (contract): rupees and times
+// as strings, null where there is nothing.
+type readingJSON struct {
+	Kind        Kind    `json:"kind"`
+	UTR         *string `json:"utr"`
+	Amount      *string `json:"amount"`
+	PayerVPA    *string `json:"payer_vpa"`
+	PayerName   *string `json:"payer_name"`
+	AccountTail *string `json:"account_tail"`
+	Time        *string `json:"time"`
+	Note        *string `json:"note"`
+	Reference   *string `json:"reference"`
+	Bank        *string `json:"bank"`
+	Template    *string `json:"template"`
+	Why         *string `json:"why"`
+}
+
+// MarshalJSON writes the reading as milaan parse prints it.
 func (r Reading) MarshalJSON() ([]byte, error) {
 	text := func(s string) *string {
 		if s == "" {
@@ -75,20 +92,7 @@ func (r Reading) MarshalJSON() ([]byte, error) {
 		}
 		return &s
 	}
-	out := struct {
-		Kind        Kind    `json:"kind"`
-		UTR         *string `json:"utr"`
-		Amount      *string `json:"amount"`
-		PayerVPA    *string `json:"payer_vpa"`
-		PayerName   *string `json:"payer_name"`
-		AccountTail *string `json:"account_tail"`
-		Time        *string `json:"time"`
-		Note        *string `json:"note"`
-		Reference   *string `json:"reference"`
-		Bank        *string `json:"bank"`
-		Template    *string `json:"template"`
-		Why         *string `json:"why"`
-	}{
+	out := readingJSON{
 		Kind: r.Kind, UTR: text(string(r.UTR)), PayerVPA: text(r.PayerVPA), PayerName: text(r.PayerName),
 		AccountTail: text(r.AccountTail), Note: text(r.Note), Reference: text(r.Reference),
 		Bank: text(r.Bank), Template: text(r.Template), Why: text(r.Why),
@@ -104,6 +108,42 @@ func (r Reading) MarshalJSON() ([]byte, error) {
 		out.Time = text(r.At.In(india).Format(time.RFC3339))
 	}
 	return json.Marshal(out)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (r *Reading) UnmarshalJSON(data []byte) error {
+	var in readingJSON
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	*r = Reading{
+		Kind: in.Kind, UTR: upi.UTR(text(in.UTR)), PayerVPA: text(in.PayerVPA), PayerName: text(in.PayerName),
+		AccountTail: text(in.AccountTail), Note: text(in.Note), Reference: text(in.Reference),
+		Bank: text(in.Bank), Template: text(in.Template), Why: text(in.Why),
+	}
+	var err error
+	if in.Amount != nil {
+		if r.Amount, err = money.Parse(*in.Amount); err != nil {
+			return fmt.Errorf("amount: %w", err)
+		}
+	}
+	if in.Time == nil {
+		return nil
+	}
+	if r.At, err = time.Parse(time.RFC3339, *in.Time); err != nil {
+		r.DateOnly = true
+		if r.At, err = time.ParseInLocation(time.DateOnly, *in.Time, india); err != nil {
+			return fmt.Errorf("time: %w", err)
+		}
+	}
+	r.At = r.At.UTC()
+	return nil
 }
 
 // Entry makes the normal form of a credit with a UTR; ok is false for every

@@ -42,6 +42,14 @@ func WalletCode(wallet string) string { return "wallet:" + wallet }
 // a liability towards payers unknown.
 func SuspenseCode(wallet string) string { return "suspense:" + wallet }
 
+// OutflowCode is the account of money that left a wallet and that nothing
+// explains yet: what the bank's statement calls a debit.
+func OutflowCode(wallet string) string { return "outflow:" + wallet }
+
+// IncomeCode is the account of money that came in on a wallet and is no payment:
+// interest, own debits that came back.
+func IncomeCode(wallet string) string { return "income:" + wallet }
+
 // MerchantCode is the account of what is owed to a merchant: a liability.
 func MerchantCode(merchant string) string { return "merchant:" + merchant }
 
@@ -54,6 +62,14 @@ const (
 	CreditReceived PostingKind = "credit"
 	// CreditReversed: the bank took an unclaimed credit back.
 	CreditReversed PostingKind = "credit_reversed"
+	// CreditCorrected: the bank reported another amount than a feed before.
+	CreditCorrected PostingKind = "credit_corrected"
+	// DebitSeen: the bank's statement has a debit; outflow to wallet.
+	DebitSeen PostingKind = "debit"
+	// IncomeSeen: the statement has money in that is no payment; wallet to income.
+	IncomeSeen PostingKind = "income"
+	// MovementUndone: a debit turned out to be a credit's reversal.
+	MovementUndone PostingKind = "movement_undone"
 	// DepositCredited: a claim was bound to a credit; suspense to merchant.
 	DepositCredited PostingKind = "deposit"
 	// DepositFee: the operator's share; merchant to fees.

@@ -38,6 +38,12 @@ type Store interface {
 	Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (bool, error)
 	// ReleaseLeases is for the one gateway of an embedded database, at its start.
 	ReleaseLeases(ctx context.Context, now time.Time) error
+	// Inbox lists messages that a person should look at.
+	Inbox(ctx context.Context, feed string, after int64, limit int) ([]deposit.KeptMessage, error)
+	// DropMessages empties messages that came before a time.
+	DropMessages(ctx context.Context, before time.Time, limit int) (int64, error)
+	// FeedHours gives what feeds brought by the hour, since a time.
+	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
 	// Verify checks every invariant.
 	Verify(ctx context.Context) (records.Report, error)
 	// Ping reports whether the database answers.

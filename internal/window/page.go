@@ -56,8 +56,8 @@ type page struct {
 	Payee       string
 	QR          template.HTML
 	Note        string // what the link carries to the bank
-	Apps        []app // that pay the wallet by a link
-	Gallery     bool  // a screenshot of the code is of use, and limited
+	Apps        []app  // that pay the wallet by a link
+	Gallery     bool   // a screenshot of the code is of use, and limited
 	Drawing     template.HTML
 	SecondsLeft int
 	MinutesLeft string

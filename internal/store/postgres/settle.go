@@ -18,6 +18,7 @@ import (
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -59,7 +60,7 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	}
 	var head chainHead
 	var rows writes
-	if err := save(&rows, changes); err != nil {
+	if err := save(&rows, db.Key, changes); err != nil {
 		return err
 	}
 	addPostings(&rows, changes.Postings)
@@ -162,6 +163,7 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 			return err
 		}, `SELECT `+records.CreditColumns+` FROM credits WHERE utr = ANY($1::text[]) ORDER BY id`, utrs)
 	}
+	loadMovements(&f, keys, facts)
 	vain := make(map[deposit.LabelKey]struct{})
 	loadPast(&f, keys, facts, vain)
 	if len(keys.WalletDays) > 0 {
@@ -183,6 +185,33 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return facts, ctx.Err()
+}
+
+// loadMovements loads the lines of statements that a report names, and those that
+// took its credits back.
+func loadMovements(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
+	add := func(row records.Row) error {
+		m, err := records.ScanMovement(row)
+		if err == nil {
+			records.AddMovement(facts, m)
+		}
+		return err
+	}
+	if len(keys.Reported) > 0 {
+		utrs := make([]string, 0, len(keys.Reported))
+		for utr := range keys.Reported {
+			utrs = append(utrs, string(utr))
+		}
+		f.each(add, `SELECT `+records.MovementColumns+` FROM movements
+			WHERE utr = ANY($1::text[]) AND utr <> '' AND kind = 'debit' AND credit_id = 0`, utrs)
+	}
+	if len(keys.Movements) > 0 {
+		lines := make([][]byte, 0, len(keys.Movements))
+		for key := range keys.Movements {
+			lines = append(lines, key[:])
+		}
+		f.each(add, `SELECT `+records.MovementColumns+` FROM movements WHERE line_key = ANY($1::bytea[])`, lines)
+	}
 }
 
 // loadVain loads the UTRs that labels named in vain.
@@ -303,12 +332,13 @@ func loadUse(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 type table struct {
 	texts map[int][]string
 	ints  map[int][]int64
+	blobs map[int][][]byte
 	width int
 }
 
 func (t *table) add(values ...any) {
 	if t.texts == nil {
-		t.texts, t.ints, t.width = make(map[int][]string), make(map[int][]int64), len(values)
+		t.texts, t.ints, t.blobs, t.width = make(map[int][]string), make(map[int][]int64), make(map[int][][]byte), len(values)
 	}
 	for i, value := range values {
 		switch v := value.(type) {
@@ -316,6 +346,8 @@ func (t *table) add(values ...any) {
 			t.texts[i] = append(t.texts[i], v)
 		case int64:
 			t.ints[i] = append(t.ints[i], v)
+		case []byte:
+			t.blobs[i] = append(t.blobs[i], v)
 		default:
 			panic(fmt.Sprintf("column %d of a batch is a %T", i, value))
 		}
@@ -326,9 +358,12 @@ func (t *table) add(values ...any) {
 func (t *table) args() []any {
 	args := make([]any, t.width)
 	for i := range args {
-		if texts, ok := t.texts[i]; ok {
-			args[i] = texts
-		} else {
+		switch {
+		case t.texts[i] != nil:
+			args[i] = t.texts[i]
+		case t.blobs[i] != nil:
+			args[i] = t.blobs[i]
+		default:
 			args[i] = t.ints[i]
 		}
 	}
@@ -375,7 +410,7 @@ func (w *writes) send(f *flight) {
 	f.exec(text.String(), w.args...)
 }
 
-func save(f *writes, c *deposit.Changes) error {
+func save(f *writes, key seal.Key, c *deposit.Changes) error {
 	// Gateways that insert the same claims do so in one order.
 	slices.SortFunc(c.NewClaims, func(a, b *deposit.Claim) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.CustomID, b.CustomID))
@@ -420,6 +455,48 @@ func save(f *writes, c *deposit.Changes) error {
 		SELECT id, merchant, 'due', 0, due_at, '', 0, '', created_at, 0
 		FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS n (id, merchant, due_at, created_at)`)
 	saveAssignments(f, c)
+	return saveFeeds(f, key, c)
+}
+
+// saveFeeds writes what feeds told beside credits.
+func saveFeeds(f *writes, key seal.Key, c *deposit.Changes) error {
+	var movements, changed, messages, reports table
+	for _, m := range c.Movements {
+		movements.add(m.ID, m.Wallet, m.Feed, string(m.Kind), string(m.UTR), int64(m.Amount), string(m.Currency), records.Micros(m.At),
+			records.Micros(m.ReceivedAt), records.Flag(m.Reversal), m.Narration, m.Key[:], m.CreditID)
+	}
+	f.add(&movements, `INSERT INTO movements (`+records.MovementColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[],
+		$5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bytea[], $13::bigint[])`)
+	for _, m := range c.ChangedMovements {
+		changed.add(m.ID, m.CreditID)
+	}
+	f.add(&changed, `UPDATE movements SET credit_id = n.credit_id FROM unnest($1::bigint[], $2::bigint[]) AS n (id, credit_id) WHERE movements.id = n.id`)
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		raw, reading, err := records.SealMessage(key, m)
+		if err != nil {
+			return err
+		}
+		messages.add(m.ID, m.Feed, m.Wallet, m.Digest[:], m.Sender, records.Micros(m.SentAt), records.Micros(m.ReceivedAt), raw, reading,
+			m.Template, string(m.Outcome.Result), m.Outcome.Why, m.Outcome.CreditID)
+	}
+	f.add(&messages, `INSERT INTO messages (id, feed, wallet, digest, sender, sent_at, received_at, raw, reading, template, result, why, credit_id)
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::bigint[], $7::bigint[], $8::bytea[], $9::text[],
+			$10::text[], $11::text[], $12::text[], $13::bigint[]) ON CONFLICT (feed, digest) DO NOTHING`)
+	hours := slices.SortedFunc(maps.Keys(c.Reports), func(a, b deposit.FeedHour) int {
+		return cmp.Or(cmp.Compare(a.Feed, b.Feed), cmp.Compare(a.Hour, b.Hour))
+	})
+	for _, hour := range hours {
+		n := c.Reports[hour]
+		reports.add(hour.Feed, hour.Hour, n.Items, n.Credits, n.Unread, n.Refused, n.Timed, n.Lag.Microseconds(), n.MostLag.Microseconds(),
+			records.Micros(n.LastAt))
+	}
+	f.add(&reports, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at)
+		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+		ON CONFLICT (feed, hour) DO UPDATE SET items = feed_hours.items + excluded.items, credits = feed_hours.credits + excluded.credits,
+			unread = feed_hours.unread + excluded.unread, refused = feed_hours.refused + excluded.refused, timed = feed_hours.timed + excluded.timed,
+			lag = feed_hours.lag + excluded.lag, most_lag = greatest(feed_hours.most_lag, excluded.most_lag),
+			last_at = greatest(feed_hours.last_at, excluded.last_at)`)
 	return nil
 }
 
@@ -429,19 +506,19 @@ func saveCredits(f *writes, c *deposit.Changes) {
 		credits.add(credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount), string(credit.Currency),
 			credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, records.Micros(credit.At),
 			records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust), string(credit.State), credit.ClaimID,
-			records.Flag(credit.Contested))
+			records.Flag(credit.Contested), int64(credit.Lines))
 	}
 	f.add(&credits, `INSERT INTO credits (`+records.CreditColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
 		$4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[],
-		$13::bigint[], $14::text[], $15::bigint[], $16::bigint[])`)
+		$13::bigint[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[])`)
 	for _, credit := range c.Credits {
 		changed.add(credit.ID, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, int64(credit.Trust),
-			string(credit.State), credit.ClaimID, records.Flag(credit.Contested))
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), int64(credit.Amount), int64(credit.Lines))
 	}
 	f.add(&changed, `UPDATE credits SET payer_vpa = n.payer_vpa, payer_name = n.payer_name, note = n.note, reference = n.reference,
-		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[])
-			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested) WHERE credits.id = n.id`)
+		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested, amount = n.amount, lines = n.lines
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested, amount, lines) WHERE credits.id = n.id`)
 }
 
 // saveAssignments writes rows that several gateways may hold in their batches

@@ -126,7 +126,7 @@ func History(h deposit.History) (string, error) {
 
 // CreditColumns are the columns of a credit in the order ScanCredit reads them.
 const CreditColumns = `id, wallet, utr, amount, currency, payer_vpa, payer_name, note, reference,
-	booked_at, received_at, feed, trust, state, claim_id, contested`
+	booked_at, received_at, feed, trust, state, claim_id, contested, lines`
 
 // ScanCredit reads a row of CreditColumns.
 func ScanCredit(row Row) (*deposit.Credit, error) {
@@ -136,7 +136,7 @@ func ScanCredit(row Row) (*deposit.Credit, error) {
 		amount, bookedAt, receivedAt, trust, contested int64
 	)
 	err := row.Scan(&c.ID, &c.Wallet, &utr, &amount, &currency, &c.PayerVPA, &c.PayerName, &c.Note, &c.Reference,
-		&bookedAt, &receivedAt, &c.Feed, &trust, &state, &c.ClaimID, &contested)
+		&bookedAt, &receivedAt, &c.Feed, &trust, &state, &c.ClaimID, &contested, &c.Lines)
 	if err != nil {
 		return nil, err
 	}

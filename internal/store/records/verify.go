@@ -19,6 +19,8 @@ type Report struct {
 	Unclaimed                                                    money.Paise // in suspense
 	Owed                                                         money.Paise // to merchants
 	Fees                                                         money.Paise
+	Outflow                                                      money.Paise // debits that nothing explains
+	Income                                                       money.Paise // that is no payment
 	// Problems are the invariants that do not hold, each with the records
 	// concerned.
 	Problems []string
@@ -54,9 +56,18 @@ var checks = []check{
 	// 3: a merchant's ids are unique.
 	{"merchant %v has more than one claim with the custom id of claim %v", `SELECT merchant, MIN(id) FROM claims GROUP BY merchant, custom_id HAVING COUNT(*) > 1`},
 	// 4: money on wallets is what came, suspense what nobody claimed.
-	{"wallet %v holds %v paise, but its credits add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
-		LEFT JOIN (SELECT 'wallet:' || wallet AS code, SUM(amount) AS total FROM credits WHERE state <> 'reversed' GROUP BY wallet) AS s ON s.code = a.code
+	{"wallet %v holds %v paise, but its credits and movements add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'wallet:' || wallet AS code, SUM(amount) AS total FROM (
+			SELECT wallet, amount FROM credits WHERE state <> 'reversed'
+			UNION ALL SELECT wallet, CASE kind WHEN 'debit' THEN -amount ELSE amount END FROM movements WHERE credit_id = 0) AS moves
+			GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'wallet:%' AND a.balance <> COALESCE(s.total, 0)`},
+	{"%v holds %v paise, but the debits add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'outflow:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'debit' AND credit_id = 0 GROUP BY wallet) AS s ON s.code = a.code
+		WHERE a.code LIKE 'outflow:%' AND a.balance <> COALESCE(s.total, 0)`},
+	{"%v holds %v paise, but what came in without being a payment adds up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'income:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'other' GROUP BY wallet) AS s ON s.code = a.code
+		WHERE a.code LIKE 'income:%' AND -a.balance <> COALESCE(s.total, 0)`},
 	{"%v holds %v paise, but its unclaimed credits add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
 		LEFT JOIN (SELECT 'suspense:' || wallet AS code, SUM(amount) AS total FROM credits WHERE state = 'unclaimed' GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'suspense:%' AND -a.balance <> COALESCE(s.total, 0)`},
@@ -70,17 +81,41 @@ var checks = []check{
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet
-		LEFT JOIN postings p ON p.transaction_id = r.id AND p.line = 1 AND p.kind = 'credit' AND p.debit = w.id AND p.credit = s.id
-			AND p.amount = r.amount AND p.currency = r.currency WHERE p.line IS NULL`},
+		LEFT JOIN (SELECT transaction_id, currency, MIN(debit) AS debit, MIN(credit) AS credit, COUNT(*) AS lines,
+				SUM(CASE WHEN kind = 'credit' AND line = 1 THEN 1 ELSE 0 END) AS firsts, SUM(amount) AS amount
+			FROM (SELECT transaction_id, line, kind, currency, debit, credit, amount FROM postings WHERE kind = 'credit'
+				UNION ALL SELECT p.transaction_id, p.line, p.kind, p.currency,
+					CASE WHEN d.kind = 'asset' THEN p.debit ELSE p.credit END, CASE WHEN d.kind = 'asset' THEN p.credit ELSE p.debit END,
+					CASE WHEN d.kind = 'asset' THEN p.amount ELSE -p.amount END
+				FROM postings p JOIN accounts d ON d.id = p.debit WHERE p.kind IN ('credit_corrected', 'credit_reversed')) AS moves
+			GROUP BY transaction_id, currency) AS p
+			ON p.transaction_id = r.id AND p.debit = w.id AND p.credit = s.id AND p.currency = r.currency AND p.firsts = 1 AND p.lines = r.lines
+				AND p.amount = CASE r.state WHEN 'reversed' THEN 0 ELSE r.amount END
+		WHERE p.lines IS NULL`},
+	{"movement %v was not posted as it is", `SELECT m.id FROM movements m
+		LEFT JOIN accounts w ON w.code = 'wallet:' || m.wallet
+		LEFT JOIN accounts o ON o.code = CASE m.kind WHEN 'debit' THEN 'outflow:' ELSE 'income:' END || m.wallet
+		LEFT JOIN (SELECT transaction_id, SUM(CASE WHEN kind = 'movement_undone' THEN -amount ELSE amount END) AS amount,
+				MIN(CASE WHEN kind = 'debit' THEN credit WHEN kind = 'income' THEN debit END) AS wallet,
+				MIN(CASE WHEN kind = 'debit' THEN debit WHEN kind = 'income' THEN credit END) AS other
+			FROM postings WHERE kind IN ('debit', 'income', 'movement_undone') GROUP BY transaction_id) AS p ON p.transaction_id = m.id
+		WHERE COALESCE(p.amount, 0) <> CASE WHEN m.credit_id = 0 THEN m.amount ELSE 0 END
+			OR p.transaction_id IS NOT NULL AND (p.wallet <> w.id OR p.other <> o.id)`},
+	{"movement %v took back credit %v, which is not reversed", `SELECT m.id, m.credit_id FROM movements m LEFT JOIN credits r ON r.id = m.credit_id
+		WHERE m.credit_id <> 0 AND (r.id IS NULL OR r.state <> 'reversed' OR r.amount <> m.amount OR r.wallet <> m.wallet)`},
+	{"credit %v is reversed by no movement", `SELECT r.id FROM credits r LEFT JOIN movements m ON m.credit_id = r.id WHERE r.state = 'reversed' AND m.id IS NULL`},
 	{"deposit %v was not posted as it is", `SELECT d.id FROM deposits d
 		LEFT JOIN accounts s ON s.code = 'suspense:' || d.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || d.merchant
 		LEFT JOIN postings p ON p.transaction_id = d.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id
 			AND p.amount = d.amount WHERE p.line IS NULL`},
-	{"posting %v/%v is of a credit or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
+	{"posting %v/%v is of a credit, movement or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
-		WHERE p.kind = 'credit' AND r.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+		LEFT JOIN movements m ON m.id = p.transaction_id
+		WHERE p.kind IN ('credit', 'credit_corrected', 'credit_reversed') AND r.id IS NULL
+			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
 	{"the next id would be %v, which was given before", `SELECT next FROM id_blocks
-		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)`},
+		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)`},
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
@@ -137,6 +172,8 @@ func (p *Report) count(ctx context.Context, tx Tx) error {
 		{(*int64)(&p.Unclaimed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'suspense:%'`},
 		{(*int64)(&p.Owed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'merchant:%'`},
 		{(*int64)(&p.Fees), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code = 'fees'`},
+		{(*int64)(&p.Outflow), `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code LIKE 'outflow:%'`},
+		{(*int64)(&p.Income), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'income:%'`},
 	} {
 		if err := tx.QueryRowContext(ctx, c.query).Scan(c.into); err != nil {
 			return fmt.Errorf("%s: %w", c.query, err)

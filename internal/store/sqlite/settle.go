@@ -14,6 +14,7 @@ import (
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -28,6 +29,8 @@ type statements struct {
 	addClaim, setClaim, addCredit, setCredit, addDeposit             *sql.Stmt
 	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
+	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
+	addMessage, addReport                                            *sql.Stmt
 	begin, commit, rollback                                          *sql.Stmt
 }
 
@@ -83,8 +86,19 @@ func (s *statements) all() []preparation {
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
 		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setClaim, `UPDATE claims SET utr = ?, state = ?, reasons = ?, credit_id = ?, deposited = ?, history = ?, expires_at = ?, settled_at = ? WHERE id = ?`},
-		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.setCredit, `UPDATE credits SET payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?, claim_id = ?, contested = ? WHERE id = ?`},
+		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.setCredit, `UPDATE credits SET amount = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
+			claim_id = ?, contested = ?, lines = ? WHERE id = ?`},
+		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0`},
+		{&s.movementByLine, `SELECT ` + records.MovementColumns + ` FROM movements WHERE line_key = ?`},
+		{&s.addMovement, `INSERT INTO movements (` + records.MovementColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.setMovement, `UPDATE movements SET credit_id = ? WHERE id = ?`},
+		{&s.addMessage, `INSERT INTO messages (id, feed, wallet, digest, sender, sent_at, received_at, raw, reading, template, result, why, credit_id)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
+		{&s.addReport, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO UPDATE SET items = items + excluded.items, credits = credits + excluded.credits, unread = unread + excluded.unread,
+				refused = refused + excluded.refused, timed = timed + excluded.timed, lag = lag + excluded.lag,
+				most_lag = max(most_lag, excluded.most_lag), last_at = max(last_at, excluded.last_at)`},
 		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.addPosting, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.addPostback, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
@@ -140,7 +154,7 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	if changes.Empty() {
 		return nil // the rollback ends a transaction that wrote nothing
 	}
-	if err := s.save(ctx, changes); err != nil {
+	if err := s.save(ctx, db.Key, changes); err != nil {
 		return fmt.Errorf("save changes: %w", err)
 	}
 	if _, err := s.commit.ExecContext(ctx); err != nil {
@@ -202,7 +216,7 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 			return err
 		}, chunk...))
 	}
-	errs = append(errs, s.loadPast(ctx, keys, f))
+	errs = append(errs, s.loadMovements(ctx, keys, f), s.loadPast(ctx, keys, f))
 	for key := range keys.WalletDays {
 		errs = append(errs, each(ctx, s.walletUse, func(row records.Row) error {
 			var received int64
@@ -216,6 +230,30 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return f, errors.Join(errs...)
+}
+
+// loadMovements loads the lines of statements that a report names, and those that
+// took its credits back.
+func (s *statements) loadMovements(ctx context.Context, keys *deposit.Keys, f *deposit.Facts) error {
+	add := func(row records.Row) error {
+		m, err := records.ScanMovement(row)
+		if err == nil {
+			records.AddMovement(f, m)
+		}
+		return err
+	}
+	var errs []error
+	utrs := make([]any, 0, len(keys.Reported))
+	for utr := range keys.Reported {
+		utrs = append(utrs, string(utr))
+	}
+	for chunk := range widely(utrs) {
+		errs = append(errs, each(ctx, s.movementsByUTR, add, chunk...))
+	}
+	for key := range keys.Movements {
+		errs = append(errs, each(ctx, s.movementByLine, add, key[:]))
+	}
+	return errors.Join(errs...)
 }
 
 // loadPast loads what is known of those who claim.
@@ -285,7 +323,7 @@ func collectUTR(into map[upi.UTR]struct{}) func(records.Row) error {
 	}
 }
 
-func (s *statements) save(ctx context.Context, c *deposit.Changes) error {
+func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes) error {
 	for _, claim := range c.NewClaims {
 		history, err := records.History(claim.History)
 		if err != nil {
@@ -334,6 +372,9 @@ func (s *statements) save(ctx context.Context, c *deposit.Changes) error {
 			return fmt.Errorf("wallet use: %w", err)
 		}
 	}
+	if err := s.saveFeeds(ctx, key, c); err != nil {
+		return err
+	}
 	if err := s.post(ctx, c.Postings); err != nil {
 		return err
 	}
@@ -345,14 +386,47 @@ func (s *statements) saveCredits(ctx context.Context, c *deposit.Changes) error 
 		if _, err := s.addCredit.ExecContext(ctx, credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount),
 			string(credit.Currency), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
 			records.Micros(credit.At), records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust),
-			string(credit.State), credit.ClaimID, records.Flag(credit.Contested)); err != nil {
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines); err != nil {
 			return fmt.Errorf("credit %d: %w", credit.ID, err)
 		}
 	}
 	for _, credit := range c.Credits {
-		if _, err := s.setCredit.ExecContext(ctx, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
-			int64(credit.Trust), string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.ID); err != nil {
+		if _, err := s.setCredit.ExecContext(ctx, int64(credit.Amount), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
+			int64(credit.Trust), string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines, credit.ID); err != nil {
 			return fmt.Errorf("credit %d: %w", credit.ID, err)
+		}
+	}
+	return nil
+}
+
+// saveFeeds writes what feeds told beside credits.
+func (s *statements) saveFeeds(ctx context.Context, key seal.Key, c *deposit.Changes) error {
+	for _, m := range c.Movements {
+		if _, err := s.addMovement.ExecContext(ctx, m.ID, m.Wallet, m.Feed, string(m.Kind), string(m.UTR), int64(m.Amount), string(m.Currency),
+			records.Micros(m.At), records.Micros(m.ReceivedAt), records.Flag(m.Reversal), m.Narration, m.Key[:], m.CreditID); err != nil {
+			return fmt.Errorf("movement %d: %w", m.ID, err)
+		}
+	}
+	for _, m := range c.ChangedMovements {
+		if _, err := s.setMovement.ExecContext(ctx, m.CreditID, m.ID); err != nil {
+			return fmt.Errorf("movement %d: %w", m.ID, err)
+		}
+	}
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		raw, reading, err := records.SealMessage(key, m)
+		if err != nil {
+			return err
+		}
+		if _, err := s.addMessage.ExecContext(ctx, m.ID, m.Feed, m.Wallet, m.Digest[:], m.Sender, records.Micros(m.SentAt),
+			records.Micros(m.ReceivedAt), raw, reading, m.Template, string(m.Outcome.Result), m.Outcome.Why, m.Outcome.CreditID); err != nil {
+			return fmt.Errorf("message %d: %w", m.ID, err)
+		}
+	}
+	for hour, n := range c.Reports {
+		if _, err := s.addReport.ExecContext(ctx, hour.Feed, hour.Hour, n.Items, n.Credits, n.Unread, n.Refused, n.Timed,
+			n.Lag.Microseconds(), n.MostLag.Microseconds(), records.Micros(n.LastAt)); err != nil {
+			return fmt.Errorf("count what feed %s brought: %w", hour.Feed, err)
 		}
 	}
 	return nil

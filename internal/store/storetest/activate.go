@@ -478,7 +478,7 @@ func testReview(t *testing.T, fresh Fresh) {
 			e.Trust = feed.Provisional
 			h.MustReport("till", 1, 0, 0, e)
 			c := h.MustActivate(Claim("a", UTR(1), 20_000_00), deposit.Pending, deposit.CreditUnverified)
-			h.MustReport("till", 0, 0, 0, h.Entry(UTR(1), 10_00))
+			h.MustReport("till", 0, 0, 0, provisional(h.Entry(UTR(1), 10_00)))
 			e.Trust = feed.Confirmed
 			h.MustReport("till", 0, 1, 0, e)
 			h.MustFind(c.ID, deposit.Pending, deposit.CreditContested)

@@ -179,7 +179,9 @@ func usualDirectory() directory.Change {
 		change.Feeds = append(change.Feeds, &directory.Feed{ID: w.id, Kind: directory.FeedJSON, Wallet: w.id, Token: directory.Secret("token-of-" + w.id)})
 		change.Accounts = append(change.Accounts,
 			ledger.Account{Code: ledger.WalletCode(w.id), Kind: ledger.Asset, Currency: money.INR},
-			ledger.Account{Code: ledger.SuspenseCode(w.id), Kind: ledger.Liability, Currency: money.INR})
+			ledger.Account{Code: ledger.SuspenseCode(w.id), Kind: ledger.Liability, Currency: money.INR},
+			ledger.Account{Code: ledger.OutflowCode(w.id), Kind: ledger.Asset, Currency: money.INR},
+			ledger.Account{Code: ledger.IncomeCode(w.id), Kind: ledger.Liability, Currency: money.INR})
 	}
 	change.Accounts = append(change.Accounts,
 		ledger.Account{Code: ledger.MerchantCode(Shop), Kind: ledger.Liability, Currency: money.INR},
@@ -270,11 +272,12 @@ func (h *House) MustReport(wallet string, accepted, duplicate, matched int, entr
 
 // Report has a wallet's feed report entries.
 func (h *House) Report(wallet string, entries ...feed.Entry) (feed.Summary, error) {
-	places := make([]int, len(entries))
-	for i := range places {
-		places[i] = i
+	items := make([]feed.Item, len(entries))
+	for i := range entries {
+		items[i] = feed.Item{Place: i, Credit: &entries[i]}
 	}
-	return h.Desk.Ingest(h.Context(), h.Directory.Current().Feed(wallet), entries, places)
+	taken, err := h.Desk.Ingest(h.Context(), h.Directory.Current().Feed(wallet), items)
+	return taken.Summary, err
 }
 
 // MustVerify checks every invariant, and that no credit is lost: what came is
@@ -288,8 +291,8 @@ func (h *House) MustVerify() records.Report {
 	for _, problem := range r.Problems {
 		h.Errorf("verify: %s", problem)
 	}
-	if r.Held != r.Unclaimed+r.Owed+r.Fees {
-		h.Errorf("%s came, but %s is unclaimed, %s owed and %s fees", r.Held, r.Unclaimed, r.Owed, r.Fees)
+	if r.Held+r.Outflow != r.Unclaimed+r.Owed+r.Fees+r.Income {
+		h.Errorf("%s is held and %s left, but %s is unclaimed, %s owed, %s fees and %s other income", r.Held, r.Outflow, r.Unclaimed, r.Owed, r.Fees, r.Income)
 	}
 	if r.Deposits != r.Postbacks {
 		h.Errorf("%d deposits have %d postbacks", r.Deposits, r.Postbacks)
@@ -384,27 +387,29 @@ func (h *House) MustCredit(wallet string, utr upi.UTR) *deposit.Credit {
 	return found
 }
 
-// MustReverse takes an unclaimed credit back, as a bank does.
+// MustReverse takes a credit back, as a bank's statement tells it.
 func (h *House) MustReverse(wallet string, utr upi.UTR) {
 	h.Helper()
-	credit := h.MustCredit(wallet, utr)
-	credit.State = deposit.Reversed
-	asset, suspense := h.mustAccount(ledger.WalletCode(wallet)), h.mustAccount(ledger.SuspenseCode(wallet))
-	ids, err := h.Store.ReserveIDs(h.Context(), 1)
-	if err != nil {
-		h.Fatal(err)
+	h.mustMove(wallet, h.movement(feed.Debit, utr, h.MustCredit(wallet, utr).Amount), feed.Recorded)
+}
+
+// movement is a line of a statement that is no payment.
+func (h *House) movement(kind feed.Kind, utr upi.UTR, amount money.Paise) *feed.Movement {
+	r := feed.Reading{Kind: kind, UTR: utr, Amount: amount, At: h.Clock.Now()}
+	return &feed.Movement{
+		Kind: kind, UTR: utr, Amount: amount, Currency: money.INR, At: r.At, Reversal: utr != "", Narration: "line of the test",
+		Key: feed.LineKey("test", &r, "line of the test", nil, 0),
 	}
-	err = h.Store.Settle(h.Context(), &deposit.Keys{UTRs: map[upi.UTR]struct{}{utr: {}}}, func(*deposit.Facts) (*deposit.Changes, error) {
-		return &deposit.Changes{
-			Credits: []*deposit.Credit{credit},
-			Postings: []ledger.Posting{{TransactionID: ids, Line: 1, Kind: ledger.CreditReversed, Debit: suspense, Credit: asset,
-				Amount: credit.Amount, Currency: credit.Currency, At: h.Clock.Now()}},
-			Audit: []audit.Entry{{At: h.Clock.Now(), Actor: "test", Action: "credit.reversed", Subject: credit.ID}},
-		}, nil
-	})
-	if err != nil {
-		h.Fatalf("reverse credit %d: %v", credit.ID, err)
+}
+
+// mustMove has a wallet's feed report a movement.
+func (h *House) mustMove(wallet string, m *feed.Movement, want feed.Result) feed.Outcome {
+	h.Helper()
+	taken, err := h.Desk.Ingest(h.Context(), h.Directory.Current().Feed(wallet), []feed.Item{{Movement: m}})
+	if err != nil || taken.Outcomes[0].Result != want {
+		h.Fatalf("a movement on %s gave %+v, %v, want %s", wallet, taken, err, want)
 	}
+	return taken.Outcomes[0]
 }
 
 func (h *House) mustAccount(code string) int64 {

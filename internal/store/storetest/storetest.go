@@ -109,6 +109,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Amend", testAmend},
 		{"Payments", testPayments},
 		{"Refer", testRefer},
+		{"Movements", testMovements},
+		{"Messages", testMessages},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},

@@ -37,7 +37,7 @@ var damages = []struct {
 	{"a credit's amount", false, `UPDATE credits SET amount = amount + 1 WHERE state = 'unclaimed'`, "its credits add up to"},
 	{"two credits' amounts swapped", false, `UPDATE credits SET amount = 70000 - amount WHERE state = 'unclaimed'`, "its credits add up to"},
 	{"a posting of no deposit", true, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at)
-		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit or deposit that is not kept"},
+		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit, movement or deposit that is not kept"},
 	{"a posting's kind", true, `UPDATE postings SET kind = 'credit' WHERE kind = 'deposit'`, "was not posted as it is"},
 	{"a postback delivered by nobody", false, `UPDATE postbacks SET state = 'delivered'`, "is delivered with delivery at 0"},
 	{"ids given again", false, `UPDATE id_blocks SET next = 1`, "which was given before"},
@@ -48,7 +48,7 @@ var damages = []struct {
 	{"a credit's UTR", false, `UPDATE credits SET utr = '999999999999' WHERE state = 'bound'`, "in wallet, UTR, amount or currency"},
 	{"a credit gone", false, `DELETE FROM credits WHERE state = 'unclaimed'`, "its credits add up to"},
 	{"a credit out of nothing", false, `INSERT INTO credits SELECT 999999, wallet, '999999999998', 1, currency, payer_vpa, payer_name, note, reference,
-		booked_at, received_at, feed, trust, state, 0, contested FROM credits WHERE state = 'unclaimed' AND amount = 20000`, "credit 999999 is not in the audit log"},
+		booked_at, received_at, feed, trust, state, 0, contested, lines FROM credits WHERE state = 'unclaimed' AND amount = 20000`, "credit 999999 is not in the audit log"},
 	{"a credit bound twice", false, `UPDATE claims SET state = 'credited', deposited = 50000, settled_at = 1,
 		credit_id = (SELECT credit_id FROM deposits) WHERE custom_id = 'waits'`, "is credited, but its deposit says otherwise"},
 	{"a claim credited without a deposit", false, `UPDATE claims SET state = 'credited', settled_at = 1 WHERE custom_id = 'held'`, "is credited, but its deposit says otherwise"},
@@ -111,7 +111,7 @@ func testVerify(t *testing.T, fresh Fresh) {
 	for _, forbidden := range []string{
 		`INSERT INTO deposits SELECT 999999, merchant, wallet, credit_id, amount, fee, rates_id, at FROM deposits`,
 		`INSERT INTO credits SELECT 999999, wallet, utr, amount, currency, payer_vpa, payer_name, note, reference, booked_at, received_at,
-			feed, trust, state, claim_id, contested FROM credits`,
+			feed, trust, state, claim_id, contested, lines FROM credits`,
 		`UPDATE claims SET custom_id = 'a' WHERE custom_id = 'held'`,
 		`UPDATE credits SET amount = 0`, `UPDATE claims SET state = 'lost'`, `UPDATE deposits SET fee = amount + 1`,
 	} {

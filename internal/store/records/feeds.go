@@ -1,0 +1,137 @@
+package records
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// MovementColumns are the columns of a movement in the order ScanMovement reads
+// them.
+const MovementColumns = `id, wallet, feed, kind, utr, amount, currency, booked_at, received_at, reversal, narration, line_key, credit_id`
+
+// ScanMovement reads a row of MovementColumns.
+func ScanMovement(row Row) (*deposit.Movement, error) {
+	var (
+		m                                      deposit.Movement
+		kind, utr, currency                    string
+		amount, bookedAt, receivedAt, reversal int64
+		key                                    []byte
+	)
+	err := row.Scan(&m.ID, &m.Wallet, &m.Feed, &kind, &utr, &amount, &currency, &bookedAt, &receivedAt, &reversal, &m.Narration, &key, &m.CreditID)
+	if err != nil {
+		return nil, err
+	}
+	if len(key) != sha256.Size {
+		return nil, fmt.Errorf("movement %d: its key has %d bytes", m.ID, len(key))
+	}
+	m.Kind, m.UTR, m.Amount, m.Currency = feed.Kind(kind), upi.UTR(utr), money.Paise(amount), money.Currency(currency)
+	m.At, m.ReceivedAt, m.Reversal, m.Key = Time(bookedAt), Time(receivedAt), reversal != 0, [sha256.Size]byte(key)
+	return &m, nil
+}
+
+// AddMovement keeps a movement that was loaded.
+func AddMovement(f *deposit.Facts, m *deposit.Movement) {
+	if known := f.Movements[m.Key]; known != nil {
+		m = known // loaded by its UTR and by its line: one movement
+	}
+	f.Movements[m.Key] = m
+	if m.Kind == feed.Debit && m.UTR != "" && m.CreditID == 0 {
+		for _, other := range f.Reversals[m.UTR] {
+			if other == m {
+				return
+			}
+		}
+		f.Reversals[m.UTR] = append(f.Reversals[m.UTR], m)
+	}
+}
+
+// messagePlace is what a message is sealed for.
+func messagePlace(id int64) string { return "message " + strconv.FormatInt(id, 10) }
+
+// SealMessage is a message as it is stored: sealed, and what was read of it.
+func SealMessage(key seal.Key, m *deposit.KeptMessage) (raw []byte, reading string, err error) {
+	text, err := json.Marshal(m.Reading)
+	if err != nil {
+		return nil, "", fmt.Errorf("message %d: %w", m.ID, err)
+	}
+	return key.Seal(m.Raw, messagePlace(m.ID)), string(text), nil
+}
+
+// inboxColumns are the columns of a message in the order scanMessage reads them.
+const inboxColumns = `id, feed, wallet, digest, sender, sent_at, received_at, raw, reading, template, result, why, credit_id`
+
+func (r *Records) scanMessage(row Row) (m deposit.KeptMessage, err error) {
+	var digest, raw []byte
+	var sentAt, receivedAt int64
+	var reading, result string
+	if err := row.Scan(&m.ID, &m.Feed, &m.Wallet, &digest, &m.Sender, &sentAt, &receivedAt, &raw, &reading, &m.Template, &result,
+		&m.Outcome.Why, &m.Outcome.CreditID); err != nil {
+		return m, err
+	}
+	m.SentAt, m.ReceivedAt, m.Outcome.Result = Time(sentAt), Time(receivedAt), feed.Result(result)
+	copy(m.Digest[:], digest)
+	if len(raw) > 0 {
+		if m.Raw, err = r.Key.Open(raw, messagePlace(m.ID)); err != nil {
+			return m, fmt.Errorf("message %d: %w", m.ID, err)
+		}
+	}
+	template := m.Template
+	if err := json.Unmarshal([]byte(reading), &m.Reading); err != nil {
+		return m, fmt.Errorf("message %d: %w", m.ID, err)
+	}
+	m.Template = template
+	return m, nil
+}
+
+// Inbox lists messages that a person should look at, oldest first, from after
+// the given id on: of one feed, or of all. A message whose time is up has no
+// text any more.
+func (r *Records) Inbox(ctx context.Context, of string, after int64, limit int) (list []deposit.KeptMessage, err error) {
+	err = each(ctx, r.Read, func(row Row) error {
+		m, err := r.scanMessage(row)
+		list = append(list, m)
+		return err
+	}, `SELECT `+inboxColumns+` FROM messages WHERE result IN ('unparsed', 'no_utr', 'refused') AND id > $1 AND (feed = $2 OR $2 = '')
+		ORDER BY id LIMIT $3`, after, of, limit)
+	return list, err
+}
+
+// DropMessages empties up to limit messages that came before a time, and says
+// how many: what was read of them stays.
+func (r *Records) DropMessages(ctx context.Context, before time.Time, limit int) (dropped int64, err error) {
+	err = r.Write(ctx, func(tx Tx) error {
+		result, err := tx.ExecContext(ctx, `UPDATE messages SET raw = $1 WHERE id IN (
+			SELECT id FROM messages WHERE received_at < $2 AND raw <> $3 ORDER BY received_at LIMIT $4)`, []byte{}, Micros(before), []byte{}, limit)
+		if err != nil {
+			return err
+		}
+		dropped, err = result.RowsAffected()
+		return err
+	})
+	return dropped, err
+}
+
+// FeedHours gives what feeds brought by the hour, since a time.
+func (r *Records) FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error) {
+	hours := make(map[deposit.FeedHour]deposit.FeedCount)
+	err := each(ctx, r.Read, func(row Row) error {
+		var hour deposit.FeedHour
+		var n deposit.FeedCount
+		var lag, mostLag, lastAt int64
+		err := row.Scan(&hour.Feed, &hour.Hour, &n.Items, &n.Credits, &n.Unread, &n.Refused, &n.Timed, &lag, &mostLag, &lastAt)
+		n.Lag, n.MostLag, n.LastAt = time.Duration(lag)*time.Microsecond, time.Duration(mostLag)*time.Microsecond, Time(lastAt)
+		hours[hour] = n
+		return err
+	}, `SELECT feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at FROM feed_hours WHERE hour >= $1`, since.Unix()/3600)
+	return hours, err
+}
