@@ -2,12 +2,15 @@ package sms_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/milaan/milaan/internal/feed/sms"
 )
@@ -142,6 +145,24 @@ func TestTailFits(t *testing.T) {
 	}
 }
 
+func TestTailFitsEnds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		account := rapid.StringMatching(`[0-9]{9,18}`).Draw(t, "account")
+		n := rapid.IntRange(2, 6).Draw(t, "digits")
+		tail := account[len(account)-n:]
+		if !sms.TailFits("XX"+tail, account) || !sms.TailFits(tail, "XX"+tail) {
+			t.Fatalf("%s does not fit %s", tail, account)
+		}
+		i := rapid.IntRange(0, n-1).Draw(t, "place")
+		other := []byte(tail)
+		other[i] = '0' + (other[i]-'0'+byte(rapid.IntRange(1, 9).Draw(t, "by")))%10
+		if sms.TailFits(string(other), account) {
+			t.Fatalf("%s fits %s", other, account)
+		}
+	})
+}
+
 // The collected senders of credits are the banks' own; the rest is reported,
 // not judged.
 func TestCollectedSenders(t *testing.T) {
@@ -150,17 +171,16 @@ func TestCollectedSenders(t *testing.T) {
 	if dir == "" {
 		t.Skip("set MILAAN_TEST_FEEDS to the folder with sms.jsonl")
 	}
-	file, err := os.Open(filepath.Join(dir, "sms.jsonl"))
+	file, err := os.ReadFile(filepath.Join(dir, "sms.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer file.Close()
 	banks := map[string]string{
 		"HDFC": "hdfc", "SBI": "sbi", "ICICI": "icici", "Axis": "axis", "Kotak": "kotak", "PNB": "pnb", "BoB": "bob", "Canara": "canara", "Union": "union",
 		"Federal": "federal", "IndusInd": "indusind", "Yes": "yes", "Indian Bank": "indian", "Paytm PB": "paytmpb",
 	}
 	var credits, trusted int
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(bytes.NewReader(file))
 	for lines.Scan() {
 		var m struct{ ID, Sender, Bank, Direction, Kind string }
 		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {

@@ -17,11 +17,11 @@ import (
 // a record without messages that there are none to read.
 func readRecord(f fields, now time.Time) (messages []Message, why string, err error) {
 	switch {
-	case f["event"].Kind() == '"' && f.object("payload") != nil:
+	case strings.Contains(f.text("event"), ":"): // sms:received, system:ping
 		return readCapcom6(f, now)
-	case f["specversion"].Kind() == '"' && f.object("data") != nil:
+	case f["specversion"] != nil:
 		return readHTTPSMS(f, now)
-	case f["webhookEvent"].Kind() == '"':
+	case f["webhookEvent"] != nil:
 		return readTextbee(f, now)
 	case f["address"] != nil && f["type"] != nil:
 		return readProviderRow(f, now)

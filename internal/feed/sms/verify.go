@@ -53,9 +53,11 @@ func ParseScheme(text string) (Scheme, error) {
 	return Scheme(text), nil
 }
 
-// CoversBody says whether the signature proves the message, not only that the
-// app was there. Where it does not, the feed's token must be checked as well.
-func (s Scheme) CoversBody() bool { return s != Pppscn && s != HTTPSMS }
+// ReplacesToken says whether a right signature is enough without the feed's
+// token, which capcom6 and textbee can't send and in whose header httpSMS puts
+// its own. Only pppscn has to send both: its signature proves no more than the
+// token would, and it can.
+func (s Scheme) ReplacesToken() bool { return s != Pppscn }
 
 // Errors of [Verifier.Verify]. Their texts are for the sender.
 var (

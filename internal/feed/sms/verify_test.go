@@ -251,14 +251,14 @@ func TestNewVerifier(t *testing.T) {
 			t.Errorf("%v: got %v, want %v", at, err, want)
 		}
 	}
-	for scheme, want := range map[sms.Scheme]bool{sms.Capcom6: true, sms.Body: true, sms.Milaan: true, sms.Pppscn: false, sms.HTTPSMS: false} {
-		if scheme.CoversBody() != want {
-			t.Errorf("%s covers the body: %v", scheme, !want)
+	for scheme, want := range map[sms.Scheme]bool{sms.Capcom6: true, sms.Body: true, sms.Milaan: true, sms.HTTPSMS: true, sms.Pppscn: false} {
+		if scheme.ReplacesToken() != want {
+			t.Errorf("%s replaces the token: %v", scheme, !want)
 		}
 	}
 }
 
 func ExampleTrusted() {
-	fmt.Println(sms.Trusted("JD-HDFCBK-S", "hdfc", nil)) //nolint:forbidigo // an example
+	fmt.Println(sms.Trusted("JD-HDFCBK-S", "hdfc", nil))
 	// Output: <nil>
 }
