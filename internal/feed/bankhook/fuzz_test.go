@@ -176,6 +176,7 @@ func FuzzReadICICI(f *testing.F) {
 	f.Add([]byte(strings.NewReplacer("Amount", "AMT", "Payer", "Payee", `"UPI"`, `"NEFT"`).Replace(iciciCredit)))
 	key := &privateKey(f, "merchant.pem").PublicKey
 	fuzzRead(f, "icici", false, func(tb testing.TB, body []byte) (bankhook.Request, bool) {
+		tb.Helper()
 		if len(body) > 4096 {
 			return bankhook.Request{}, false
 		}

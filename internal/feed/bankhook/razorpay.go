@@ -152,6 +152,8 @@ func (e *razorpayEvent) credit(id, template string) Event {
 		return unparsed(id, template, "the payment has no status")
 	case p.Status != "captured":
 		return ignored(id, template, "the payment is "+string(p.Status)+", not captured")
+	case p.Method == "cod":
+		return ignored(id, template, "cash on delivery: nothing came to an account")
 	case p.Currency != "INR":
 		return unparsed(id, template, "not in rupees")
 	case !ok:

@@ -86,6 +86,7 @@ func TestSpoiled(t *testing.T) {
 		{"razorpay", `"604217733012"`, `"000000000000"`, noUTR},
 		{"razorpay", `"604217733012"`, `"UPI604217733012"`, noUTR},
 		{"razorpay", `"upi"`, `"card"`, noUTR},
+		{"razorpay", `"upi"`, `"cod"`, feed.Ignored},
 		{"razorpay", `"payload":{`, `"payload":{"upi_transfer":{"entity":{"payment_id":"pay_1","amount":250075,"npci_reference_id":"604217733013"}},`, noUTR},
 		{"razorpay", `"payload":{`, `"payload":{"upi_transfer":{"entity":{"payment_id":"pay_2","amount":250075,"npci_reference_id":"604217733012"}},`, feed.Unparsed},
 		{"razorpay", `"payload":{`, `"payload":{"bank_transfer":{"entity":{"payment_id":"pay_1","amount":250070,"bank_reference":"604217733012"}},`, feed.Unparsed},
