@@ -44,7 +44,7 @@ type iciciEnvelope struct {
 
 // readICICI reads ICICI's eCollection: MSG HOLD asks whether a payment may be
 // credited, MIS POSTING says it was, and both bodies are alike. So only the
-// name of the call makes a credit (iciciCall). Anyone who has our certificate can
+// name of the call makes a credit (iciciCall). Anyone with our certificate can
 // encrypt to us: what proves the bank is the header that verifyHeader checks,
 // with the bank's addresses allowed alone.
 func readICICI(r Request, s Secrets) (Event, error) {

@@ -241,6 +241,37 @@ func TestICICIDates(t *testing.T) {
 	}
 }
 
+// The body of MSG HOLD is that of MIS POSTING: only the names of the call tell
+// them apart, and where they do not agree nothing is a credit.
+func TestICICICalls(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		endpoint, service string
+		want              feed.Kind
+	}{
+		{"mis-posting", "", feed.Credit},
+		{"/MIS_Posting/", "eCollection", feed.Credit},
+		{"", "MIS POSTING", feed.Credit},
+		{"mis-posting", "MISPosting", feed.Credit},
+		{"mis-posting", "MSG HOLD", feed.Unparsed},
+		{"msg-hold", "MIS POSTING", feed.Unparsed},
+		{"msg-hold", "", feed.Ignored},
+		{"msg-hold", "MSG_HOLD", feed.Ignored},
+		{"", "MsgHold", feed.Ignored},
+		{"", "", feed.Unparsed},
+		{"", "posting", feed.Unparsed},
+		{"hook", "", feed.Unparsed},
+		{"hook", "MIS POSTING", feed.Unparsed},
+	}
+	for _, tt := range tests {
+		c := iciciSigned(t, iciciCredit)
+		c.Endpoint, c.Body = tt.endpoint, strings.Replace(c.Body, `"service":""`, `"service":"`+tt.service+`"`, 1)
+		if _, r := read(t, c); r.Kind != tt.want {
+			t.Errorf("%q, %q: %s (%s), want %s", tt.endpoint, tt.service, r.Kind, r.Why, tt.want)
+		}
+	}
+}
+
 func TestICICIKeys(t *testing.T) {
 	t.Parallel()
 	c, s := iciciSigned(t, iciciCredit), secrets(t, "icici")

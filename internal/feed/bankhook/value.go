@@ -43,8 +43,6 @@ func (s *scalar) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-func (s scalar) String() string { return string(s) }
-
 // errShape says that a body is JSON, but built otherwise than documented.
 var errShape = errors.New("built otherwise than the provider documents")
 
