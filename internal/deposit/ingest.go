@@ -267,10 +267,11 @@ func (b *book) countReport(id string, item *feed.Item, out *feed.Outcome) {
 	case feed.New:
 		n.Credits++
 		if m := item.Message; m != nil && !m.At.IsZero() && !m.DateOnly {
-			lag := max(b.now.Sub(m.At), 0)
+			lag := b.now.Sub(m.At)
 			n.Timed++
-			n.Lag += lag
+			n.Lag += max(lag, 0)
 			n.MostLag = max(n.MostLag, lag)
+			n.Ahead = max(n.Ahead, -lag)
 		}
 	case feed.Unread, feed.NoUTR:
 		n.Unread++
@@ -307,5 +308,7 @@ type FeedCount struct {
 	// all, MostLag at most.
 	Timed        int64
 	Lag, MostLag time.Duration
-	LastAt       time.Time
+	// Ahead is how far ahead of this gateway's clock the bank's time was at most.
+	Ahead  time.Duration
+	LastAt time.Time
 }

@@ -489,14 +489,14 @@ func saveFeeds(f *writes, key seal.Key, c *deposit.Changes) error {
 	for _, hour := range hours {
 		n := c.Reports[hour]
 		reports.add(hour.Feed, hour.Hour, n.Items, n.Credits, n.Unread, n.Refused, n.Timed, n.Lag.Microseconds(), n.MostLag.Microseconds(),
-			records.Micros(n.LastAt))
+			n.Ahead.Microseconds(), records.Micros(n.LastAt))
 	}
-	f.add(&reports, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at)
-		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+	f.add(&reports, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, ahead, last_at)
+		SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
 		ON CONFLICT (feed, hour) DO UPDATE SET items = feed_hours.items + excluded.items, credits = feed_hours.credits + excluded.credits,
 			unread = feed_hours.unread + excluded.unread, refused = feed_hours.refused + excluded.refused, timed = feed_hours.timed + excluded.timed,
 			lag = feed_hours.lag + excluded.lag, most_lag = greatest(feed_hours.most_lag, excluded.most_lag),
-			last_at = greatest(feed_hours.last_at, excluded.last_at)`)
+			ahead = greatest(feed_hours.ahead, excluded.ahead), last_at = greatest(feed_hours.last_at, excluded.last_at)`)
 	return nil
 }
 

@@ -127,11 +127,12 @@ func (r *Records) FeedHours(ctx context.Context, since time.Time) (map[deposit.F
 	err := each(ctx, r.Read, func(row Row) error {
 		var hour deposit.FeedHour
 		var n deposit.FeedCount
-		var lag, mostLag, lastAt int64
-		err := row.Scan(&hour.Feed, &hour.Hour, &n.Items, &n.Credits, &n.Unread, &n.Refused, &n.Timed, &lag, &mostLag, &lastAt)
+		var lag, mostLag, ahead, lastAt int64
+		err := row.Scan(&hour.Feed, &hour.Hour, &n.Items, &n.Credits, &n.Unread, &n.Refused, &n.Timed, &lag, &mostLag, &ahead, &lastAt)
 		n.Lag, n.MostLag, n.LastAt = time.Duration(lag)*time.Microsecond, time.Duration(mostLag)*time.Microsecond, Time(lastAt)
+		n.Ahead = time.Duration(ahead) * time.Microsecond
 		hours[hour] = n
 		return err
-	}, `SELECT feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at FROM feed_hours WHERE hour >= $1`, since.Unix()/3600)
+	}, `SELECT feed, hour, items, credits, unread, refused, timed, lag, most_lag, ahead, last_at FROM feed_hours WHERE hour >= $1`, since.Unix()/3600)
 	return hours, err
 }

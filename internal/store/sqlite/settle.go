@@ -95,10 +95,10 @@ func (s *statements) all() []preparation {
 		{&s.setMovement, `UPDATE movements SET credit_id = ? WHERE id = ?`},
 		{&s.addMessage, `INSERT INTO messages (id, feed, wallet, digest, sender, sent_at, received_at, raw, reading, template, result, why, credit_id)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`},
-		{&s.addReport, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		{&s.addReport, `INSERT INTO feed_hours (feed, hour, items, credits, unread, refused, timed, lag, most_lag, ahead, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET items = items + excluded.items, credits = credits + excluded.credits, unread = unread + excluded.unread,
 				refused = refused + excluded.refused, timed = timed + excluded.timed, lag = lag + excluded.lag,
-				most_lag = max(most_lag, excluded.most_lag), last_at = max(last_at, excluded.last_at)`},
+				most_lag = max(most_lag, excluded.most_lag), ahead = max(ahead, excluded.ahead), last_at = max(last_at, excluded.last_at)`},
 		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.addPosting, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.addPostback, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
@@ -425,7 +425,7 @@ func (s *statements) saveFeeds(ctx context.Context, key seal.Key, c *deposit.Cha
 	}
 	for hour, n := range c.Reports {
 		if _, err := s.addReport.ExecContext(ctx, hour.Feed, hour.Hour, n.Items, n.Credits, n.Unread, n.Refused, n.Timed,
-			n.Lag.Microseconds(), n.MostLag.Microseconds(), records.Micros(n.LastAt)); err != nil {
+			n.Lag.Microseconds(), n.MostLag.Microseconds(), n.Ahead.Microseconds(), records.Micros(n.LastAt)); err != nil {
 			return fmt.Errorf("count what feed %s brought: %w", hour.Feed, err)
 		}
 	}

@@ -54,6 +54,7 @@ CREATE TABLE feed_hours (
     timed    BIGINT NOT NULL,           -- credits that told the bank's time …
     lag      BIGINT NOT NULL,           -- … and how long they took in all, in microseconds
     most_lag BIGINT NOT NULL,
+    ahead    BIGINT NOT NULL,             -- how far ahead of ours a sender's clock was at most, in microseconds
     last_at  BIGINT NOT NULL,
     PRIMARY KEY (feed, hour)
 );

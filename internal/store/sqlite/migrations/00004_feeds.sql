@@ -54,6 +54,7 @@ CREATE TABLE feed_hours (
     timed    INTEGER NOT NULL,           -- credits that told the bank's time …
     lag      INTEGER NOT NULL,           -- … and how long they took in all, in microseconds
     most_lag INTEGER NOT NULL,
+    ahead    INTEGER NOT NULL,            -- how far ahead of ours a sender's clock was at most, in microseconds
     last_at  INTEGER NOT NULL,
     PRIMARY KEY (feed, hour)
 ) STRICT, WITHOUT ROWID;
