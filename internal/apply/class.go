@@ -104,6 +104,8 @@ var walletClass = class[directory.Wallet]{
 			{name: "merchants", text: strings.Join(w.Merchants, " ")},
 			rupees("daily_limit", w.DailyLimit),
 			rupees("per_payment_max", w.PerPaymentMax),
+			{name: "bank", text: w.Bank},
+			{name: "account", text: w.Account},
 			{name: "enabled", text: onOff(w.Enabled)},
 		}
 	},
@@ -117,9 +119,36 @@ var feedClass = class[directory.Feed]{
 		return []attribute{
 			{name: "kind", text: f.Kind},
 			{name: "wallet", text: f.Wallet},
+			{name: "senders", text: strings.Join(f.Senders, " ")},
+			{name: "scheme", text: f.Scheme},
+			{name: "domains", text: strings.Join(f.Domains, " ")},
+			{name: "recipients", text: strings.Join(f.Recipients, " ")},
+			{name: "relay", text: f.Relay},
+			{name: "mailbox", text: mailboxText(f.Mailbox)},
+			{name: "header", text: f.Header},
+			{name: "user", text: f.User},
 			hidden("token", f.Token),
+			hidden("secret", f.Secrets.Signing),
+			hidden("password", f.Secrets.Password),
+			hidden("private_key", f.Secrets.PrivateKey),
+			hidden("bank_key", f.Secrets.BankKey),
 		}
 	},
+}
+
+// mailboxText shows where mail is read.
+func mailboxText(m *directory.Mailbox) string {
+	if m == nil {
+		return ""
+	}
+	text := m.Username + " at " + m.Address
+	if m.StartTLS {
+		text += " by STARTTLS"
+	}
+	if m.Name != "" {
+		text += ", " + m.Name
+	}
+	return text
 }
 
 var ruleClass = class[directory.Rule]{

@@ -202,7 +202,8 @@ func readMethod(v value, i int) method {
 }
 
 func readWallet(v value, _ int) wallet {
-	o := v.object("id", "method", "vpa", "merchant_vpa", "name", "currency", "merchants", "daily_limit", "per_payment_max", "enabled")
+	o := v.object("id", "method", "vpa", "merchant_vpa", "name", "currency", "merchants", "daily_limit", "per_payment_max", "enabled",
+		"bank", "account")
 	o.need("id", "method", "vpa", "merchants")
 	w := wallet{object: o}
 	w.want = directory.Wallet{
@@ -214,6 +215,8 @@ func readWallet(v value, _ int) wallet {
 		DailyLimit:    o.rupees("daily_limit"),
 		PerPaymentMax: o.rupees("per_payment_max"),
 		Enabled:       o.toggle("enabled", true),
+		Bank:          o.matching("bank", checkBank),
+		Account:       o.matching("account", checkAccount),
 	}
 	w.want.Name = o.text("name", string(w.want.VPA))
 	o.matching("currency", checkCurrency)
@@ -230,17 +233,6 @@ func readWallet(v value, _ int) wallet {
 		}
 	}
 	return w
-}
-
-func readFeed(v value, _ int) feed {
-	o := v.object("id", "kind", "wallet", "token")
-	o.need("id", "kind", "wallet")
-	return feed{object: o, want: directory.Feed{
-		ID:     o.matching("id", checkID),
-		Kind:   o.matching("kind", oneOf(directory.FeedJSON, directory.FeedSMS, directory.FeedStatement, directory.FeedEmail)),
-		Wallet: o.matching("wallet", checkID),
-		Token:  o.secret("token"),
-	}}
 }
 
 func readRule(v value, i int) rule {

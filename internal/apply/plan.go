@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -295,6 +296,9 @@ func (p *planner) feeds() ([]*directory.Feed, error) {
 		var have directory.Secret
 		if old := stored.find(p, spec.field("id"), f.ID); old != nil {
 			have = old.Token
+			if old.Kind == f.Kind {
+				f.Secrets = keepSecrets(f.Secrets, old.Secrets)
+			}
 			if old.Wallet != f.Wallet {
 				p.wrong(spec.field("wallet"), "feed %s reports on wallet %s and can't be turned to %s: what it reported would be misread; declare a new feed under a new id", f.ID, old.Wallet, f.Wallet)
 			}
@@ -306,6 +310,14 @@ func (p *planner) feeds() ([]*directory.Feed, error) {
 		out = append(out, &f)
 	}
 	return out, nil
+}
+
+// keepSecrets fills in what the file omits: it stays as it is stored.
+func keepSecrets(s, have directory.FeedSecrets) directory.FeedSecrets {
+	return directory.FeedSecrets{
+		Signing: cmp.Or(s.Signing, have.Signing), Password: cmp.Or(s.Password, have.Password),
+		PrivateKey: cmp.Or(s.PrivateKey, have.PrivateKey), BankKey: cmp.Or(s.BankKey, have.BankKey),
+	}
 }
 
 // checkWallets holds wallets to what they were: money stands booked on them.

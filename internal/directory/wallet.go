@@ -51,7 +51,12 @@ type Wallet struct {
 	DailyLimit    money.Paise `json:"daily_limit"`
 	PerPaymentMax money.Paise `json:"per_payment_max"`
 	Enabled       bool        `json:"enabled"`
-	Retired       bool        `json:"retired,omitempty"`
+	// Bank is the bank that keeps the account, such as "hdfc", and Account its
+	// number or last digits: what feeds report is held to both. Empty where the
+	// operator did not say.
+	Bank    string `json:"bank,omitempty"`
+	Account string `json:"account,omitempty"`
+	Retired bool   `json:"retired,omitempty"`
 }
 
 // Open reports whether payers may be shown the wallet.
@@ -61,24 +66,6 @@ func (w *Wallet) Open() bool { return w.Enabled && !w.Retired }
 func (w *Wallet) Serves(merchant string) bool {
 	return slices.Contains(w.Merchants, merchant)
 }
-
-// Feed is a source of bank entries for one wallet.
-type Feed struct {
-	ID      string `json:"id"`
-	Kind    string `json:"kind"`
-	Wallet  string `json:"wallet"`
-	Retired bool   `json:"retired,omitempty"`
-
-	Token Secret `json:"-"` // stored sealed
-}
-
-// Kinds of feed (contract, apply file).
-const (
-	FeedJSON      = "json"
-	FeedSMS       = "sms"
-	FeedStatement = "statement"
-	FeedEmail     = "email"
-)
 
 // Rule is an operator's own review rule: an expr-lang expression over the
 // claim, the credit and their history.

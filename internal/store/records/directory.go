@@ -1,6 +1,7 @@
 package records
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,11 +99,9 @@ func (r *Records) openObject(contents *directory.Contents, kind, id, doc string,
 		if err != nil {
 			return err
 		}
-		token, err := r.Key.Open(sealed, place)
-		if err != nil {
+		if err := r.openFeedKeys(f, sealed, place); err != nil {
 			return err
 		}
-		f.Token = directory.Secret(token)
 		contents.Feeds = append(contents.Feeds, f)
 		return nil
 	case kindMethod:
@@ -156,6 +155,50 @@ func (r *Records) sealMerchantKeys(s directory.MerchantSecrets, place string) ([
 		keys.PluginAPI = append(keys.PluginAPI, k.Reveal())
 	}
 	plain, err := json.Marshal(keys) //nolint:gosec // to be sealed in the next line
+	if err != nil {
+		return nil, err
+	}
+	return r.Key.Seal(plain, place), nil
+}
+
+// feedKeys are a feed's secrets as they are sealed.
+type feedKeys struct {
+	Token      string `json:"token"`
+	Signing    string `json:"signing,omitempty"`
+	Password   string `json:"password,omitempty"`
+	PrivateKey string `json:"private_key,omitempty"`
+	BankKey    string `json:"bank_key,omitempty"`
+}
+
+// feedKeysStart begins them. Older versions sealed the token alone.
+const feedKeysStart = `{"token":`
+
+func (r *Records) openFeedKeys(f *directory.Feed, sealed []byte, place string) error {
+	plain, err := r.Key.Open(sealed, place)
+	if err != nil {
+		return err
+	}
+	if !bytes.HasPrefix(plain, []byte(feedKeysStart)) {
+		f.Token = directory.Secret(plain)
+		return nil
+	}
+	var keys feedKeys
+	if err := json.Unmarshal(plain, &keys); err != nil {
+		return err
+	}
+	f.Token = directory.Secret(keys.Token)
+	f.Secrets = directory.FeedSecrets{
+		Signing: directory.Secret(keys.Signing), Password: directory.Secret(keys.Password),
+		PrivateKey: directory.Secret(keys.PrivateKey), BankKey: directory.Secret(keys.BankKey),
+	}
+	return nil
+}
+
+func (r *Records) sealFeedKeys(f *directory.Feed, place string) ([]byte, error) {
+	plain, err := json.Marshal(feedKeys{
+		Token: f.Token.Reveal(), Signing: f.Secrets.Signing.Reveal(), Password: f.Secrets.Password.Reveal(),
+		PrivateKey: f.Secrets.PrivateKey.Reveal(), BankKey: f.Secrets.BankKey.Reveal(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +259,10 @@ func (r *Records) saveObjects(ctx context.Context, tx Tx, change directory.Chang
 		}
 	}
 	for _, f := range change.Feeds {
-		sealed := r.Key.Seal([]byte(f.Token.Reveal()), kindFeed+":"+f.ID)
+		sealed, err := r.sealFeedKeys(f, kindFeed+":"+f.ID)
+		if err != nil {
+			return err
+		}
 		if err := save(kindFeed, f.ID, f, sealed); err != nil {
 			return err
 		}
