@@ -13,7 +13,7 @@ type account struct {
 var accountWords = words("ac acc acct account accnt accno acno acctno")
 
 // accountFillers stand between the word for account and its number.
-var accountFillers = words("no nos number num ending ended with in xx x xxx xxxx xxxxx xxxxxx xxxxxxx xxxxxxxx xn")
+var accountFillers = words("no nos number num ending ended with in xx x xxx xxxx xxxxx xxxxxx xxxxxxx xxxxxxxx nn nnn")
 
 // findAccounts finds the accounts the text names.
 func (d *document) findAccounts() {
@@ -51,17 +51,18 @@ func (d *document) tailAt(n int) (tail string, end int) {
 	if len(gap) > 24 || strings.Trim(gap, " \n.:#*·•-()/x") != "" {
 		return "", n
 	}
-	// The last digits of the run: the bank may print the first ones too.
-	for i+1 < len(d.tokens) && d.tokens[i].end == d.tokens[i+1].start || i+1 < len(d.tokens) && masked(d.text[d.tokens[i].end:d.tokens[i+1].start]) {
-		switch {
-		case isMask(d.tokens[i+1].word) || d.tokens[i+1].digits:
-			i++
-			continue
-		}
-		break
+	// The bank may print the first digits too: "10XXXXXX1234", "074-260***-006".
+	start, stop := d.tokens[i].start, d.tokens[i].start
+	for stop < len(d.text) && (isDigit(rune(d.text[stop])) || strings.IndexByte("xX*-", d.text[stop]) >= 0) {
+		stop++
 	}
-	for i > n && !d.tokens[i].digits {
-		i--
+	if strings.ContainsAny(d.text[start:stop], "xX*") {
+		for i+1 < len(d.tokens) && d.tokens[i+1].start < stop {
+			i++
+		}
+		for !d.tokens[i].digits {
+			i--
+		}
 	}
 	digits := d.text[d.tokens[i].start:d.tokens[i].end]
 	if len(digits) < 2 || len(digits) > 18 {
@@ -72,9 +73,6 @@ func (d *document) tailAt(n int) (tail string, end int) {
 
 func isMask(w string) bool { return w != "" && strings.Trim(w, "x") == "" }
 
-// masked tells the stars inside a number: "10****1234".
-func masked(gap string) bool { return gap != "" && strings.Trim(gap, "*") == "" }
-
 var prepositions = words("to in into from by of on and with via through for at")
 
 // ownerOf looks back from the word for account at token n: "your HDFC Bank a/c",
@@ -82,7 +80,7 @@ var prepositions = words("to in into from by of on and with via through for at")
 func (d *document) ownerOf(n int) (your bool, before string) {
 	for i := n - 1; i >= max(0, n-7); i-- {
 		t := d.tokens[i]
-		if strings.ContainsAny(d.text[t.end:d.tokens[i+1].start], ",;!?") || isMovement(t.word) {
+		if strings.ContainsAny(d.text[t.end:d.tokens[i+1].start], ",;!?@") || isMovement(t.word) {
 			return your, ""
 		}
 		switch {
@@ -140,8 +138,8 @@ func (d *document) creditedBy(a account, v verb) bool {
 	case "from", "by", "of", "via", "through", "with", "and":
 		return false
 	}
-	if a.end <= v.at { // "A/c XX1234 is credited"
-		if a.tail == "" && !a.your || a.before == "to" && !a.your {
+	if a.end <= v.at { // "A/c XX1234 is credited", "Airtel Payments Bank a/c is credited"
+		if a.tail == "" && !a.your && !(a.first <= 5 && d.wordAt(a.first-1) == "bank") || a.before == "to" && !a.your {
 			return false
 		}
 		if v.at-a.end > 6 {
@@ -160,6 +158,11 @@ func (d *document) creditedBy(a account, v verb) bool {
 	}
 	if a.before == "" && !a.your {
 		// "credited A/c no. XX1234", "Amount Credited: … Account Number: XX1234"
+		for i := v.at + 1; i < a.first; i++ {
+			if w := d.tokens[i].word; w == "to" || w == "of" {
+				return false // "credited to RAVI, a/c 1234"
+			}
+		}
 		return a.first-v.at <= 12
 	}
 	return a.before == "" || a.before == "to" || a.before == "in" || a.before == "into" || a.before == "on" && a.your

@@ -62,7 +62,7 @@ var against = []evidence{
 		cc ending, credit cards, sbi card, on card, to card`),
 	hints("a wallet or points, not the account", `wallet, wallets, reward points, reward point, points credited, worth points, vouchers,
 		coupon, coupons, gift voucher, cashpoints, paytm balance, amazon pay balance, prepaid balance, talktime, talk time, recharge, recharged,
-		data pack, fastag, fast tag, scratch`),
+		data pack, fastag, fast tag, scratch, top up, topup, topped up`),
 	hints("an offer", `loan offer, pre approved, preapproved, pre qualified, apply now, apply for, eligible, congratulations, congrats, hurry, special offer,
 		discount, lottery, jackpot, prize, winner, you won, you have won, rummy, poker, casino, betting, join now, register now, play now,
 		withdraw now, claim, claim now, limited period, t c apply, t c s apply, t cs apply, refer and earn, upto, up to, avail now, instant loan,

@@ -23,11 +23,29 @@ func newDocument(text, lower string) *document {
 	b.Grow(len(text) + 16)
 	b.WriteByte(' ')
 	for _, t := range d.tokens {
+		if address := addressAt(text, t.start); address {
+			continue // reward@upi speaks of nothing
+		}
 		b.WriteString(t.word)
 		b.WriteByte(' ')
 	}
 	d.words = b.String()
 	return d
+}
+
+// addressAt tells whether the byte at is inside of a UPI or e-mail address.
+func addressAt(text string, at int) bool {
+	inside := func(c byte) bool { return isAlnum(rune(c)) || c == '.' || c == '-' || c == '_' }
+	i := at
+	for i < len(text) && inside(text[i]) {
+		i++
+	}
+	if i < len(text) && text[i] == '@' && i+1 < len(text) && isLetter(rune(text[i+1])) {
+		return true
+	}
+	for i = at; i > 0 && isAlnum(rune(text[i-1])); i-- {
+	}
+	return i > 1 && text[i-1] == '@' && isAlnum(rune(text[i-2])) && isLetter(rune(text[i]))
 }
 
 // tokenAt is the first token at or behind a byte of the text.
@@ -96,12 +114,14 @@ func (d *document) verbs() []verb {
 				continue
 			}
 		case w == "paid" && (next == "you" || next == "by" || next == "to" && d.wordAt(i+2) == "you"),
-			w == "sent" && (next == "by" || next == "you"),
+			w == "sent" && (next == "by" || next == "you" || next == "to" && d.wordAt(i+2) == "your"),
 			(w == "debit" || w == "credit") && (next == "card" || next == "alert" || next == "limit" || next == "score" || next == "bureau"):
 			if w == "paid" && next == "you" || w == "sent" && next == "you" {
 				list = append(list, verb{in, i})
 			}
 			continue
+		case w == "debit" && (last == "of" || next == "transaction" || next == "txn") && back.in(d.words):
+			continue // "reversal of debit transaction"
 		case w == "transferred" && (next == "from" && (d.wordAt(i+2) == "a" || d.wordAt(i+2) == "your" || d.wordAt(i+2) == "ac")):
 			list = append(list, verb{out, i})
 			continue
@@ -163,6 +183,8 @@ func readGeneral(text, lower string) feed.Reading {
 			return ignored(r, against.why)
 		case len(d.amounts) > 0 && d.amounts[0].balance:
 			return ignored(r, "a balance")
+		case len(d.amounts) == 0 && clear:
+			return ignored(r, "no amount and nothing that moved")
 		}
 		return unparsed(r, "nothing says that money moved")
 	}
@@ -203,6 +225,9 @@ func readGeneral(text, lower string) feed.Reading {
 		return unparsed(r, "it reads as a credit, but: "+against.why)
 	case d.link && utr == "":
 		return unparsed(r, "a link and no reference")
+	case own == "" && utr == "":
+		// A shop that tops up "your account" writes so too.
+		return unparsed(r, "neither an account number nor a reference")
 	default:
 		r.Kind, r.Why = feed.Credit, "an own account was credited"
 	}

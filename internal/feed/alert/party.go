@@ -35,14 +35,14 @@ func (d *document) payer() (vpa, name string) {
 		vpa = string(found)
 	}
 	for _, pattern := range []*regexp.Regexp{pathName, fromName} {
-		m := pattern.FindStringSubmatch(d.text)
-		if m == nil {
+		m := pattern.FindStringSubmatchIndex(d.text)
+		if m == nil || addressAt(d.text, m[2]) {
 			continue
 		}
-		candidate := strings.Trim(m[1], " .-/")
+		candidate := strings.Trim(d.text[m[2]:m[3]], " .-/")
 		lower := lowerASCII(candidate)
 		if accountWords[strings.Fields(lower + " .")[0]] || strings.Contains(lower, "a/c") || strings.HasPrefix(lower, "vpa") ||
-			strings.HasPrefix(lower, "your") || strings.HasPrefix(lower, "bank") || strings.Contains(d.text, candidate+"@") {
+			strings.HasPrefix(lower, "your") || strings.HasPrefix(lower, "bank") {
 			continue
 		}
 		name = strings.Join(strings.Fields(candidate), " ")

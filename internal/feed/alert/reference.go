@@ -9,6 +9,22 @@ import (
 // railWords name a payment system: a number right behind one is its reference.
 var railWords = words("upi imps neft rtgs utr rrn")
 
+// isRail tells the names of payment systems, also glued to what follows:
+// "NEFTINWARD", "UPIRRN".
+func isRail(w string) bool {
+	if railWords[w] {
+		return true
+	}
+	for _, rail := range []string{"neft", "rtgs", "imps", "upi"} {
+		if rest, ok := strings.CutPrefix(w, rail); ok && railSuffixes[rest] {
+			return true
+		}
+	}
+	return false
+}
+
+var railSuffixes = words("inward inw in cr ref refno rrn utr txn id no p")
+
 // referenceWords name a reference of any kind.
 var referenceWords = words("ref refno reference refid refrence refn")
 
@@ -44,7 +60,7 @@ func (d *document) utrIn() (utr upi.UTR, why string) {
 		// The label may touch its number: "UPI624912345678", "RefNo624912345678".
 		if at := strings.IndexFunc(value, isDigit); at > 0 && len(value)-at == rrnDigits && allDigits(value[at:]) {
 			switch word := lowerASCII(value[:at]); {
-			case railWords[word], referenceWords[word], word == "no":
+			case isRail(word), referenceWords[word], word == "no":
 				value, first = value[at:], first+1
 			case len(word) == 1 && (word == "c" || word == "d") && d.inPath(start):
 				// Bandhan Bank marks the side in the number: UPI/CR/C624912345678.
@@ -119,13 +135,13 @@ func (d *document) labelOf(n int) label {
 	}
 	word := d.tokens[i].word
 	switch {
-	case railWords[word]:
+	case isRail(word):
 		return labelRail
 	case referenceWords[word]:
 		// "Wallet Ref No", "Order reference": another's.
 		for j := i - 1; j >= max(0, i-3); j-- {
 			w := d.tokens[j].word
-			if railWords[w] || strings.ContainsAny(d.text[d.tokens[j].end:d.tokens[j+1].start], ".;,:(") {
+			if isRail(w) || strings.ContainsAny(d.text[d.tokens[j].end:d.tokens[j+1].start], ".;,:(") {
 				break
 			}
 			if otherNumbers[w] && w != "mob" && w != "a" && w != "acct" && w != "ac" && w != "account" && w != "acc" {
