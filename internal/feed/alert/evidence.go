@@ -15,14 +15,32 @@ func words(list string) map[string]bool {
 type evidence struct {
 	why     string
 	phrases []string
-	// mild evidence is of words that a payer's name or remark may hold: what
-	// else reads as a credit goes to a person.
-	mild bool
+	weight  weight
 }
+
+// weight is how much an evidence says where the text otherwise reads as a
+// credit.
+type weight int
+
+const (
+	// firm evidence stands in no alert of a credit.
+	firm weight = iota
+	// mild evidence may stand in a payer's name or remark: a person decides.
+	mild
+	// slight evidence stands in many a remark ("invoice 7"): it says something
+	// only of a text that is no whole credit.
+	slight
+)
 
 func hints(why, list string) evidence {
 	e := speaks(why, list)
-	e.mild = true
+	e.weight = mild
+	return e
+}
+
+func remarks(why, list string) evidence {
+	e := speaks(why, list)
+	e.weight = slight
 	return e
 }
 
@@ -89,12 +107,12 @@ var against = []evidence{
 	hints("it speaks of a failure", `fail, fails, failing, decline, error, returned, return, invalid, expired, stopped, not, unsuccess, revoked, undelivered,
 		denied, refused, void, disputed, fraud, suspicious, freeze, frozen, hold, held, blocked`),
 	hints("it speaks of a card", `card, cards, visa, mastercard, rupay, pos, amex`),
-	hints("it speaks of an offer", `loan, emi, cashback, cash back, reward, rewards, points, coins, voucher, bonus, gold, offer, offers, exclusive, win, won, gift, invest, insurance, policy, premium, free, earn, bet, game,
-		deal, sale, spin, score`),
-	hints("it speaks of points or units", `point, unit, coin, nps, epf, passbook, contribution, sms pack, validity, data`),
+	hints("it speaks of an offer", `loan, emi, cashback, cash back, reward, rewards, points, coins, voucher, bonus, offer, offers, exclusive, win, won, free, earn, bet, game, spin`),
+	hints("it speaks of points or units", `point, coin, nps, epf, passbook, contribution, sms pack`),
 	hints("it asks for a call or a click", `please call, pls call, contact us, otp is, password, link, login, log in, http, www`),
-	hints("it speaks of a bill", `bill, invoice, receipt, order, booking, ticket, fee, fees, charge, charges, fine, penalty, due, dues, outstanding, overdue`),
 	hints("it names a foreign currency", `usd, eur, gbp, aed, sgd, dollar, dollars, euro, euros, pounds, sar, jpy, cad, aud`),
+	remarks("it speaks of a bill or a purchase", `bill, invoice, receipt, order, booking, ticket, fee, fees, charge, charges, fine, penalty, due, dues, outstanding, overdue, gift, invest, insurance,
+		policy, premium, deal, sale, gold, unit, data, validity, score`),
 }
 
 // back is money that comes back to the account.

@@ -188,41 +188,35 @@ func readGeneral(text, lower string) feed.Reading {
 		}
 		return unparsed(r, "nothing says that money moved")
 	}
-	if against != nil && !against.mild {
-		return ignored(r, against.why)
-	}
 	own, ok := d.ownAccount(verbs)
 	moved, why := d.moved()
 	if !clear {
 		why = "an amount that can't be read"
 	}
-	switch {
-	case !ok && against != nil:
-		return ignored(r, against.why)
-	case !ok:
-		return unparsed(r, "no own account that was credited")
-	case why != "" && against != nil:
-		return ignored(r, against.why)
-	case why != "":
-		return unparsed(r, why)
+	if !ok {
+		why = "no own account that was credited"
 	}
-	utr, why := d.utrIn()
-	if why != "" {
-		return unparsed(r, why)
+	utr, unclear := d.utrIn()
+	if why == "" {
+		why = unclear
 	}
 	reversal, refund, yield := back.in(d.words), refunds.in(d.words), yields.in(d.words)
 	switch {
-	case reversal || refund || yield && utr == "":
-		r.Kind, r.Reversal, r.Why = feed.Other, reversal, refunds.why
-		if reversal {
-			r.Why = back.why
-		} else if yield && !refund {
-			r.Why = yields.why
-		}
-	case yield:
-		return unparsed(r, "it reads as a credit, but speaks of "+yields.why)
-	case against != nil:
+	case against != nil && (why != "" || utr == "" && against.weight == firm):
+		return ignored(r, against.why)
+	case why != "":
+		return unparsed(r, why)
+	case against != nil && against.weight != slight && (!reversal && !refund || against.weight == firm):
+		// It may be the payer's remark that speaks: nothing is lost on a person.
 		return unparsed(r, "it reads as a credit, but: "+against.why)
+	case reversal:
+		r.Kind, r.Reversal, r.Why = feed.Other, true, back.why
+	case refund:
+		r.Kind, r.Why = feed.Other, refunds.why
+	case yield && utr == "":
+		r.Kind, r.Why = feed.Other, yields.why
+	case yield:
+		return unparsed(r, "it reads as a credit, but: "+yields.why)
 	case d.link && utr == "":
 		return unparsed(r, "a link and no reference")
 	case own == "" && utr == "":
@@ -230,11 +224,6 @@ func readGeneral(text, lower string) feed.Reading {
 		return unparsed(r, "neither an account number nor a reference")
 	default:
 		r.Kind, r.Why = feed.Credit, "an own account was credited"
-	}
-	if reversal || refund {
-		if against != nil && !against.mild {
-			return unparsed(r, against.why)
-		}
 	}
 	r.UTR, r.Amount, r.AccountTail = utr, moved.value, own
 	r.At, r.DateOnly = d.when()
@@ -254,7 +243,7 @@ func unparsed(r feed.Reading, why string) feed.Reading {
 // "debited …; SHOP credited" is a debit.
 func (d *document) debit(r feed.Reading, verbs []verb, against *evidence, clear bool) feed.Reading {
 	moved, why := d.moved()
-	if against != nil && !against.mild {
+	if against != nil && against.weight == firm {
 		return ignored(r, against.why)
 	}
 	switch {

@@ -257,7 +257,7 @@ func (t *template) read(text, lower string) (r feed.Reading, ok bool) {
 		// What the payer or anybody else chose freely must not turn the message
 		// into another one.
 		if field == "name" || field == "note" {
-			if said := newDocument(value, lowerASCII(value)); find(said.words, against) != nil || said.link || isForeign(said) {
+			if said := newDocument(value, lowerASCII(value)); isForeign(said) {
 				return r, false
 			}
 		}
@@ -283,5 +283,8 @@ func (t *template) read(text, lower string) (r feed.Reading, ok bool) {
 
 // isForeign tells whether a free field holds what belongs to another sentence.
 func isForeign(d *document) bool {
+	if e := find(d.words, against); e != nil && e.weight != slight || d.link {
+		return true
+	}
 	return len(d.verbs()) > 0 || back.in(d.words) || refunds.in(d.words) || len(tokens(d.text, d.lower)) > 12
 }
