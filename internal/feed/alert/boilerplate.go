@@ -2,7 +2,8 @@ package alert
 
 import "strings"
 
-// warning starts a sentence that banks put under every alert.
+// warning starts a sentence that banks put under every alert. The words it is
+// made of hold no "not" and no "if", which could belong to what comes behind.
 type warning struct {
 	start []string
 	rest  map[string]bool // the words that may follow; others end the sentence
@@ -11,11 +12,13 @@ type warning struct {
 var secrets = words(`your you the any card cards pin pins otp otps cvv cvc mpin tpin upi password passwords passcode user userid id ids urn
 	with anyone anybody to and or details number numbers internet net banking debit credit atm bank confidential
 	personal info information account sensitive for emi postponement reason other grid values expiry ever via sms email call calls s on phone
-	never do not don t share disclose ask asks employee employees officials staff link links unknown secret code codes`)
+	never share disclose ask asks employee employees officials staff link links unknown secret code codes`)
 
 var disputes = words(`call on sms block upi to or and for dispute disputes report issue fwd forward this immediately click tap visit
-	any cust id your bank contact raise if not by you u done txn transaction blockupi ob cc dc no a c card at us branch helpline
+	any cust id your bank contact raise by you u done txn transaction blockupi ob cc dc no a c card at us branch helpline
 	toll free number care customer nearest reply chat whatsapp please pls dial blk within`)
+
+var connectors = words("to or and for on by in at with via within your you the any this a done please pls txn transaction u")
 
 func sentence(start string, rest map[string]bool) warning {
 	return warning{strings.Fields(start), rest}
@@ -57,7 +60,7 @@ func dropBoilerplate(text string, list []token) (kept []token, link bool) {
 			i = end
 			continue
 		}
-		if end := warningEnd(list, i); end > i {
+		if end := warningEnd(text, list, i); end > i {
 			i = end
 			continue
 		}
@@ -67,7 +70,7 @@ func dropBoilerplate(text string, list []token) (kept []token, link bool) {
 	return kept, link
 }
 
-func warningEnd(list []token, i int) int {
+func warningEnd(text string, list []token, i int) int {
 	if !warningStarts[list[i].word] {
 		return i
 	}
@@ -83,8 +86,12 @@ func warningEnd(list []token, i int) int {
 			continue
 		}
 		n += i
-		for n < len(list) && (w.rest[list[n].word] || w.rest != nil && list[n].digits) {
+		for n < len(list) && (w.rest[list[n].word] || w.rest != nil && list[n].digits) &&
+			!strings.ContainsAny(text[list[n-1].end:list[n].start], ".;!\n") {
 			n++
+		}
+		for n > i+len(w.start) && connectors[list[n-1].word] {
+			n-- // "… to be credited" goes on
 		}
 		return n
 	}

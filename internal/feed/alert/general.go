@@ -144,7 +144,7 @@ func (d *document) isMark(i int) bool {
 	t := d.tokens[i]
 	for _, a := range d.amounts {
 		if a.end == i && d.tokens[i].start-d.tokens[i-1].end <= 2 {
-			return !a.balance
+			return !a.balance || d.wordAt(i+1) == "from" || d.wordAt(i+1) == "to"
 		}
 	}
 	if t.start > 0 && strings.IndexByte("/-*", d.text[t.start-1]) >= 0 && t.end < len(d.text) && strings.IndexByte("/-*", d.text[t.end]) >= 0 {

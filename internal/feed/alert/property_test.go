@@ -73,7 +73,7 @@ func drawCredit(t *rapid.T) credit {
 		c.utr = rapid.StringMatching(`[0-9]{11}[1-9]`).Draw(t, "number")
 		reference = fmt.Sprintf(rapid.SampledFrom(rrnLabels).Draw(t, "label"), c.utr)
 	} else {
-		c.utr = rapid.StringMatching(`(?:[A-Z]{4}N[0-9]{11}|[A-Z]{4}H[0-9]{11}|N[0-9]{15}|[A-Z]{4}R5[0-9]{16})`).Draw(t, "number")
+		c.utr = rapid.StringMatching(`(?:[A-W]{4}N[0-9]{11}|[A-W]{4}H[0-9]{11}|N[0-9]{15}|[A-W]{4}R5[0-9]{16})`).Draw(t, "number")
 		reference = fmt.Sprintf(rapid.SampledFrom(utrLabels).Draw(t, "label"), c.utr)
 	}
 	c.text = fmt.Sprintf(rapid.SampledFrom(phrasings).Draw(t, "phrasing"), printed, account, date, payer, reference)

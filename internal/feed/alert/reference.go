@@ -69,7 +69,7 @@ func (d *document) utrIn() (utr upi.UTR, why string) {
 			}
 		}
 		digits := allDigits(value)
-		if len(value) < 10 || strings.HasPrefix(lowerASCII(value), "xx") || digits && strings.Trim(value, "0") == "" || d.inAddress(start, i) {
+		if len(value) < 10 || strings.HasPrefix(lowerASCII(value), "xxx") || digits && strings.Trim(value, "0") == "" || d.inAddress(start, i) {
 			continue
 		}
 		if label == labelUnknown {
