@@ -78,8 +78,11 @@ func Read(text string, direction Direction, bank string) Narration {
 		n.UTR = bankReference(parts)
 	default: // no payment system whose reference a payer could know
 	}
-	n.parties(parts, bank)
+	n.parties(parts, strings.ContainsAny(t.plain, "/-*"), strings.Count(t.plain, "/") >= 2, bank)
 	n.Reversal = reversed(t.upper, parts, n)
+	if last := len(parts) - 1; !n.Reversal && n.Note == "" && n.PayerName+n.PayerVPA != "" && comeback[parts[last].upper] {
+		n.Note = parts[last].text // "return" of a loan, as payers write
+	}
 	switch {
 	case direction == Out:
 		if n.Reversal {
@@ -116,7 +119,7 @@ func tidy(text string) narrationText {
 		text = text[loc[1]:]
 	}
 	text = strings.TrimRight(text, "-– /")
-	return narrationText{plain: text, upper: strings.ToUpper(text)}
+	return narrationText{plain: text, upper: upperASCII(text)}
 }
 
 // channels are tried in order: what names a payment system wins over words that
@@ -125,7 +128,7 @@ var channels = []struct {
 	channel Channel
 	pattern *regexp.Regexp
 }{
-	{UPI, head(`UPI|UPIRET|UPIREV|UPI_IN|UPI_CR|UPICR|UPIIN|UPI[ _]?INWARD`)},
+	{UPI, head(`UPI|UPIRET|UPIREV|UPI_IN|UPI_CR|UPICR|UPIIN|UPIOUT|UPI_OUT|UPIAB|UPIAR|UPI[ _]?INWARD`)},
 	{IMPS, head(`MMT|IMPS|IMPS_IN|IMPSIN|FT[ -]?IMPS|MB[ -]?IMPS|MOB[ -]?IMPS|P2A|P2P`)},
 	{NEFT, head(`NEFT|NEFT_IN|NEFTIN|NEFTCR|NEFT[ _]?INWARD|INW NEFT`)},
 	{RTGS, head(`RTGS|RTGS_IN|RTGSIN|RTGSCR|INW RTGS`)},
@@ -167,20 +170,25 @@ type part struct {
 	words []string // of upper
 }
 
-// split cuts the narration at the separators its form uses. A hyphen separates
-// only where no slash or asterisk does, since names, VPAs and notes hold hyphens
-// of their own; a VPA cut by one is put together again.
+// separator is what follows the system's name and the bank's words after it.
+var separator = regexp.MustCompile(`\b(?:UPI|IMPS|NEFT|RTGS|P2A)\w*(?:[\s/_:*-]+(?:CR|DR|IN|OUT|INW|INWARD|RET|RETURN|REV|P2A|P2M|REF|NO|RRN|UTR)\b\.?)*\s*:?\s*([/*-])`)
+
+// split cuts the narration at the separator its form uses: one only, since
+// names, VPAs and notes hold the others.
 func split(t narrationText) []part {
 	var cut func(rune) bool
-	switch {
-	case strings.ContainsRune(t.plain, '*') && !strings.Contains(t.plain, "**"):
-		cut = func(r rune) bool { return r == '*' }
-	case strings.Count(t.plain, "/") >= 2 || strings.Contains(t.plain, "/") && !strings.Contains(t.plain, "-"):
-		cut = func(r rune) bool { return r == '/' }
-	case strings.Contains(t.plain, "-"):
-		cut = func(r rune) bool { return r == '-' }
-	default:
-		cut = func(r rune) bool { return r == '/' || r == ' ' }
+	if at := separator.FindStringSubmatchIndex(t.upper); at != nil {
+		mark := rune(t.upper[at[2]])
+		cut = func(r rune) bool { return r == mark }
+	} else {
+		switch slashes, hyphen := strings.Count(t.plain, "/"), strings.Contains(t.plain, "-"); {
+		case slashes >= 2, slashes == 1 && !hyphen:
+			cut = func(r rune) bool { return r == '/' }
+		case hyphen:
+			cut = func(r rune) bool { return r == '-' }
+		default:
+			cut = func(r rune) bool { return r == '/' || r == ' ' }
+		}
 	}
 	var parts []part
 	for _, text := range strings.FieldsFunc(t.plain, cut) {
@@ -188,7 +196,7 @@ func split(t narrationText) []part {
 		if text == "" {
 			continue
 		}
-		upper := strings.ToUpper(text)
+		upper := upperASCII(text)
 		parts = append(parts, part{text: text, upper: upper, words: words(upper)})
 	}
 	return parts
@@ -199,4 +207,14 @@ func words(upper string) []string {
 	return strings.FieldsFunc(upper, func(r rune) bool {
 		return r == ' ' || r == '-' || r == '/' || r == ':' || r == ',' || r == '_' || r == '(' || r == ')' || r == '*' || r == ';' || r == '#'
 	})
+}
+
+// upperASCII keeps every character's place, which case mappings beyond ASCII do not.
+func upperASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, text)
 }

@@ -3,6 +3,7 @@ package narration
 import (
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/milaan/milaan/upi"
 )
@@ -17,47 +18,60 @@ var address = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z][A-Za-z0-9]
 var masked = regexp.MustCompile(`^[X*x]*\d+$`)
 
 // parties fills in who the other side is and what was written. A part that
-// might be either is the name where banks print the name.
-func (n *Narration) parties(parts []part, bank string) {
+// might be either is the name where banks print the name. Free text without
+// separators names nobody for certain but by address.
+func (n *Narration) parties(parts []part, separated, slashed bool, bank string) {
 	if n.Channel != UPI && n.Channel != IMPS && n.Channel != NEFT && n.Channel != RTGS {
 		return
 	}
 	whole := make([]string, 0, len(parts))
-	var texts []string
 	for _, p := range parts {
 		whole = append(whole, p.text)
 	}
-	vpa, from, until := findVPA(whole)
-	n.PayerVPA = vpa
+	var from, until int
+	n.PayerVPA, from, until = findVPA(whole)
+	var texts []string
+	named := 0 // of them, those before the address
 	for i, p := range parts {
-		switch {
-		case from <= i && i <= until:
-			// HDFC: the name stands before the address.
-		case allSystem(p), isIFSC(p.upper), clock.MatchString(p.text), masked.MatchString(p.text), bankCode[p.upper]:
-		case n.UTR != "" && strings.Contains(p.upper, string(n.UTR)):
-			if rest := strings.TrimSpace(strings.Replace(p.upper, string(n.UTR), "", 1)); len(p.words) > 1 && !allSystem(part{words: words(rest)}) {
-				texts = append(texts, strings.TrimSpace(p.text[strings.Index(p.upper, string(n.UTR))+len(n.UTR):]))
-			}
-		case !strings.ContainsFunc(p.text, func(r rune) bool { return r >= 'A' }):
+		switch text := n.written(p); {
+		case from <= i && i <= until, text == "":
 		default:
-			texts = append(texts, p.text)
+			texts = append(texts, text)
+			if i < from {
+				named++
+			}
 		}
 	}
-	if len(texts) == 0 {
+	if len(texts) == 0 || !separated {
 		return
 	}
-	// ICICI prints what was written before the payer.
-	if bank == "icici" && (n.Channel == UPI || n.Channel == IMPS) {
-		n.Note = texts[0]
-		if len(texts) > 1 {
+	switch {
+	case bank == "icici" && (n.Channel == UPI || n.Channel == IMPS) && slashed:
+		// ICICI prints what was written before the payer, and the bank after.
+		if n.Note = texts[0]; len(texts) > 1 && from < 0 {
 			n.PayerName = texts[1]
 		}
-		return
-	}
-	n.PayerName = texts[0]
-	if len(texts) > 1 {
+	case from >= 0 && named == 0:
 		n.Note = texts[len(texts)-1]
+	default:
+		if n.PayerName = texts[0]; len(texts) > 1 {
+			n.Note = texts[len(texts)-1]
+		}
 	}
+}
+
+// written is what of a part may be a name or a note.
+func (n *Narration) written(p part) string {
+	switch {
+	case allSystem(p), isIFSC(p.upper), clock.MatchString(p.text), masked.MatchString(p.text), bankCode[p.upper]:
+		return ""
+	case n.UTR != "" && strings.Contains(p.upper, string(n.UTR)):
+		_, after, _ := strings.Cut(p.upper, string(n.UTR))
+		return strings.TrimSpace(p.text[len(p.text)-len(after):])
+	case !strings.ContainsFunc(p.text, unicode.IsLetter):
+		return ""
+	}
+	return p.text
 }
 
 // findVPA returns the address and the first and last part it stands in. HDFC

@@ -15,8 +15,8 @@ var system = map[string]bool{
 	"P2A": true, "P2M": true, "P2P": true, "P2V": true, "P2U": true, "M2P": true, "IN": true, "NO": true, "REF": true,
 	"INWARD": true, "OUTWARD": true, "INW": true, "CREDIT": true, "DEBIT": true, "INB": true, "FT": true, "MB": true,
 	"MOB": true, "TXN": true, "BY": true, "FROM": true, "TRANSFER": true, "PAYMENT": true, "RTGSCR": true, "NEFTCR": true,
-	"UPICR": true, "UPIIN": true, "NEFTIN": true, "RTGSIN": true, "IMPSIN": true, "OF": true, "TRANSACTION": true, "ID": true,
-	"TFR": true, "TRF": true,
+	"UPICR": true, "UPIIN": true, "UPIAB": true, "UPIAR": true, "OUT": true, "UPIOUT": true, "NEFTIN": true, "RTGSIN": true, "IMPSIN": true, "OF": true, "TRANSACTION": true, "ID": true,
+	"TFR": true, "TRF": true, "RECD": true, "RECEIVED": true, "VIA": true,
 }
 
 // comeback are the words of a payment that came back.

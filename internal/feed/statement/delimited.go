@@ -66,93 +66,118 @@ func validUTF8(r io.Reader) bool {
 	}
 }
 
-// lineFeed hands a CSV reader one line at each Read, so that it never holds
-// more than the record it is at, and ends what grows beyond all measure: a
-// quote that is never closed, or a file without line ends.
-type lineFeed struct {
-	in     *bufio.Reader
-	rest   []byte
-	record int // bytes since the record's start
-}
-
-var errRecordTooLong = errors.New("record too long")
-
-func (f *lineFeed) Read(p []byte) (int, error) {
-	if len(f.rest) == 0 {
-		line, err := f.in.ReadSlice('\n')
-		if len(line) == 0 && err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return 0, err
-		}
-		f.rest = line
-	}
-	n := copy(p, f.rest)
-	f.rest = f.rest[n:]
-	if f.record += n; f.record > maxRecord {
-		return 0, errRecordTooLong
-	}
-	return n, nil
-}
-
-// delimited is a text table with a separator between its cells.
+// delimited is a text table with a separator between its cells. Each line is
+// read by itself, so that a quote which is never closed spoils one row and not
+// all that follow; only a cell whose quotes are still open at the end of its
+// line goes on with the next, unless that is plainly a row of its own.
 func delimited(open func() io.Reader, comma rune) rows {
 	return func(context.Context) iter.Seq2[row, error] {
 		return func(yield func(row, error) bool) {
-			feed := &lineFeed{in: bufio.NewReaderSize(open(), 64<<10)}
-			r := csv.NewReader(feed)
-			r.Comma = comma
-			r.LazyQuotes = true
-			r.FieldsPerRecord = -1
-			r.ReuseRecord = true
-			r.TrimLeadingSpace = comma != '\t' // else an empty cell would swallow the next separator
-			for {
-				feed.record = 0
-				cells, err := r.Read()
-				if errors.Is(err, io.EOF) {
-					return
-				}
-				if errors.Is(err, errRecordTooLong) {
-					err = formatError("a line is longer than %d kB: that is no bank's statement, or a quote is never closed", maxRecord>>10)
+			lines := lineReader(open())
+			record := bufio.NewReader(nil)
+			cells := func(text string) ([]string, error) {
+				record.Reset(strings.NewReader(text))
+				r := csv.NewReader(record)
+				r.Comma = comma
+				r.LazyQuotes = true
+				r.FieldsPerRecord = -1
+				r.TrimLeadingSpace = comma != '\t' // else an empty cell would swallow the next separator
+				return r.Read()
+			}
+			give := func(number int, text string) bool {
+				c, err := cells(text)
+				if errors.Is(err, io.EOF) { // an empty line
+					return true
 				}
 				if err != nil {
-					yield(row{}, err)
-					return
+					return yield(row{number: number, cells: []string{text}, broken: "the line can't be cut into cells"}, nil)
 				}
-				line, _ := r.FieldPos(0)
-				out := row{number: line, cells: cells}
-				for _, c := range cells {
-					if inner := swallowed(c); inner {
-						out.broken = "a quote is not closed: the lines after it became part of it"
+				return yield(row{number: number, cells: c}, nil)
+			}
+			number := 0
+			var unclosed []string // lines of a quoted cell that has not ended
+			flush := func() bool {
+				for i, text := range unclosed {
+					if !give(number-len(unclosed)+i, text) {
+						return false
 					}
 				}
-				if !yield(out, nil) {
-					return
+				unclosed = nil
+				return true
+			}
+			for lines.Scan() {
+				number++
+				text := strings.TrimRight(lines.Text(), "\r")
+				odd := strings.Count(text, `"`)%2 == 1
+				switch {
+				case len(unclosed) == 0 && !odd:
+					if !give(number, text) {
+						return
+					}
+				case len(unclosed) == 0:
+					unclosed = []string{text}
+				case startsRow(text, comma) || len(unclosed) > maxContinued:
+					if !flush() {
+						return
+					}
+					if odd {
+						unclosed = []string{text}
+					} else if !give(number, text) {
+						return
+					}
+				case odd:
+					first := number - len(unclosed)
+					whole := strings.Join(append(unclosed, text), "\n")
+					unclosed = nil
+					if !give(first, whole) {
+						return
+					}
+				default:
+					unclosed = append(unclosed, text)
 				}
+			}
+			number++
+			if flush() && lines.Err() != nil {
+				yield(row{}, tooLong(lines.Err()))
 			}
 		}
 	}
 }
 
-// swallowed reports whether a quoted cell holds what looks like further rows.
-func swallowed(cell string) bool {
-	_, rest, found := strings.Cut(cell, "\n")
-	for found {
-		var line string
-		line, rest, found = strings.Cut(rest, "\n")
-		for _, field := range strings.FieldsFunc(line, func(r rune) bool { return r == ',' || r == ';' || r == '\t' || r == '|' }) {
-			if dateShape(strings.Trim(field, `" `)) {
-				return true
-			}
+// startsRow reports whether a line begins as a row of the table does: with a
+// date, or a serial number and a date.
+func startsRow(line string, comma rune) bool {
+	for range 3 {
+		field, rest, more := strings.Cut(line, string(comma))
+		if dateShape(strings.Trim(field, `" `)) {
+			return true
 		}
+		if !more {
+			return false
+		}
+		line = rest
 	}
 	return false
+}
+
+func lineReader(in io.Reader) *bufio.Scanner {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 64<<10), maxRecord)
+	return lines
+}
+
+func tooLong(err error) error {
+	if errors.Is(err, bufio.ErrTooLong) {
+		return formatError("a line is longer than %d kB: that is no bank's statement", maxRecord>>10)
+	}
+	return err
 }
 
 // plainLines is text that is cut by position, not by a separator.
 func plainLines(open func() io.Reader, cut func(string) []string) rows {
 	return func(context.Context) iter.Seq2[row, error] {
 		return func(yield func(row, error) bool) {
-			lines := bufio.NewScanner(open())
-			lines.Buffer(make([]byte, 64<<10), maxRecord)
+			lines := lineReader(open())
 			number := 0
 			for lines.Scan() {
 				number++
@@ -165,7 +190,7 @@ func plainLines(open func() io.Reader, cut func(string) []string) rows {
 				}
 			}
 			if err := lines.Err(); err != nil {
-				yield(row{}, formatError("a line is longer than %d kB: that is no bank's statement", maxRecord>>10))
+				yield(row{}, tooLong(err))
 			}
 		}
 	}

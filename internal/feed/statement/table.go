@@ -24,7 +24,7 @@ const (
 	MaxRows    = 1 << 20
 	maxColumns = 128
 	maxCell    = 32 << 10  // bytes; Excel's limit is 32,767 characters
-	maxRecord  = 256 << 10 // bytes of one line, with those a quoted cell continues on
+	maxRecord  = 256 << 10 // bytes of one line
 	maxUnzip   = 512 << 20 // bytes of an XLSX file's parts together
 	maxXMLPart = 16 << 20  // bytes of one part held in memory; larger ones go through a temporary file
 	maxXLSX    = 64 << 20  // bytes of the packed file, which is held in memory
