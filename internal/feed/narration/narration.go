@@ -106,20 +106,32 @@ type narrationText struct {
 	upper string
 }
 
-// framing is what SBI and others print around the narration proper.
-var framing = regexp.MustCompile(`(?i)^(?:BY|TO)\s+TRANSFER\s*-\s*|^(?:DEP|WDL)\s+TFR\s+|^(?:BY|TO)\s+TRF\s*[-.]?\s*|^TRF\s*(?:FROM|TO)?\s*[-/]\s*|^TRANSFER\s*-\s*|^INB\s+`)
+// framing is what SBI and others print before the narration proper. Where it
+// may also begin the narration itself, only a mark after it makes it framing.
+var framing = []struct {
+	words  string
+	marked bool
+}{
+	{"BY TRANSFER", false}, {"TO TRANSFER", false}, {"DEP TFR", false}, {"WDL TFR", false}, {"BY TRF", false},
+	{"TO TRF", false}, {"TRF FROM", true}, {"TRF TO", true}, {"TRF", true}, {"TRANSFER", true}, {"INB", false},
+}
 
 func tidy(text string) narrationText {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, " ")), " ")
-	for {
-		loc := framing.FindStringIndex(text)
-		if loc == nil {
-			break
+	text = strings.TrimRight(strings.Join(strings.Fields(strings.ToValidUTF8(text, " ")), " "), "-– /")
+	t := narrationText{plain: text, upper: upperASCII(text)}
+	for again := true; again; {
+		again = false
+		for _, f := range framing {
+			rest, ok := strings.CutPrefix(t.upper, f.words)
+			if !ok || rest == "" || f.marked && !strings.ContainsAny(rest[:min(2, len(rest))], "-/") {
+				continue
+			}
+			if inner := strings.TrimLeft(rest, " -/."); len(inner) < len(rest) {
+				t.plain, t.upper, again = t.plain[len(t.plain)-len(inner):], inner, true
+			}
 		}
-		text = text[loc[1]:]
 	}
-	text = strings.TrimRight(text, "-– /")
-	return narrationText{plain: text, upper: upperASCII(text)}
+	return t
 }
 
 // channels are tried in order: what names a payment system wins over words that

@@ -14,8 +14,9 @@ var clock = regexp.MustCompile(`^\d{2}:\d{2}(?::\d{2})?$`)
 // address finds VPAs wherever they stand, hyphens included.
 var address = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z][A-Za-z0-9]+`)
 
-// masked is an account or telephone number, never a name.
-var masked = regexp.MustCompile(`^[X*x]*\d+$`)
+// isAccount reports whether the text is an account or telephone number, masked
+// or not, and so never a name.
+func isAccount(text string) bool { return text != "" && strings.Trim(text, "Xx*0123456789") == "" }
 
 // parties fills in who the other side is and what was written. A part that
 // might be either is the name where banks print the name. Free text without
@@ -63,7 +64,7 @@ func (n *Narration) parties(parts []part, separated, slashed bool, bank string) 
 // written is what of a part may be a name or a note.
 func (n *Narration) written(p part) string {
 	switch {
-	case allSystem(p), isIFSC(p.upper), clock.MatchString(p.text), masked.MatchString(p.text), bankCode[p.upper]:
+	case allSystem(p), isIFSC(p.upper), strings.Contains(p.text, ":") && clock.MatchString(p.text), isAccount(p.text), bankCode[p.upper]:
 		return ""
 	case n.UTR != "" && strings.Contains(p.upper, string(n.UTR)):
 		_, after, _ := strings.Cut(p.upper, string(n.UTR))
@@ -80,6 +81,9 @@ func (n *Narration) written(p part) string {
 // address is taken unless the hyphen leaves it without letters or digits.
 func findVPA(parts []string) (vpa string, from, until int) {
 	for i, text := range parts {
+		if !strings.Contains(text, "@") {
+			continue
+		}
 		m := address.FindString(text)
 		if m == "" {
 			continue

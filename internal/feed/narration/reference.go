@@ -44,7 +44,8 @@ func allSystem(p part) bool {
 // its own words, at the front, or where nobody is named who could have written
 // them.
 func reversed(upper string, parts []part, n Narration) bool {
-	if certain.MatchString(upper) {
+	maybe := strings.Contains(upper, "RV") || strings.Contains(upper, "REV") || strings.Contains(upper, "RET") || strings.Contains(upper, "BACK")
+	if maybe && certain.MatchString(upper) {
 		return true
 	}
 	for i, p := range parts {
@@ -120,7 +121,9 @@ func onlyNumberAtEdge(p part, i int) bool {
 // like a short one; also with a letter O for the zero, and cut short.
 var ifsc = regexp.MustCompile(`^[A-Z]{4}[0O][A-Z0-9]{6}$`)
 
-func isIFSC(upper string) bool { return ifsc.MatchString(upper) }
+const ifscLength = 11
+
+func isIFSC(upper string) bool { return len(upper) == ifscLength && ifsc.MatchString(upper) }
 
 // label is a word with a number that banks and people write in place of a
 // reference: "UTR123456", "NEFT778899", "INV20260910…".

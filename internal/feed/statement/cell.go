@@ -76,17 +76,16 @@ func parseSum(text string, noise bool) (sum, error) {
 }
 
 func plainSum(text string, noise bool) (money.Paise, error) {
+	if digitText.MatchString(text) {
+		paise, err := money.Parse(strings.TrimSuffix(text, "."))
+		if err == nil {
+			return paise, nil
+		}
+	}
 	if noise && serialText.MatchString(text) {
 		return rounded(text)
 	}
-	if !digitText.MatchString(text) {
-		return 0, errNotAmount
-	}
-	paise, err := money.Parse(strings.TrimSuffix(text, "."))
-	if err != nil {
-		return 0, errNotAmount
-	}
-	return paise, nil
+	return 0, errNotAmount
 }
 
 // rounded takes the noise off a workbook's number: "1234.5600000000001" is

@@ -30,8 +30,10 @@ var (
 	closingText = regexp.MustCompile(`(?i)statement summary|account summary|\bopening bal|\bclosing bal|\b(?:grand |sub ?|page )?totals?\b|\b(?:cr|dr|credit|debit) count|end of (?:the )?statement|computer[- ]generated|system[- ]generated|generated (?:on|by|at)|does not require|no signature|\blegends?\b|disclaimer|unless the constituent|\bpage\s*(?:no\.?)?\s*\d+|brought forward|carried forward|contents of this statement|registered office|^\*\*|\bend of report|note\s*:|important (?:message|information)|transactions? (?:count|total)|requested by|this is an? `)
 	// carriedText is a row that carries a balance and moves nothing.
 	carriedText = regexp.MustCompile(`(?i)^\W*(?:opening balance|closing balance|balance (?:b/?f|c/?f|brought forward|carried forward)|b/?f|c/?f|brought forward|carried forward|op(?:e?ning)? bal(?:ance)?)\b[\s.:*-]*(?:as on .*)?$`)
-	onlyMarks   = regexp.MustCompile(`^[\s*=_~.#+|-]*$`)
 )
+
+// marksOnly are the cells of a row that is drawn, not written.
+const marksOnly = " \t\u00a0*=_~.#+|-"
 
 const maxContinued = 12 // rows a narration may continue on
 
@@ -101,7 +103,7 @@ func (l *layout) classify(r row, pending *entry, below bool) rowKind {
 		if strings.TrimSpace(c) != "" {
 			filled++
 		}
-		marks = marks && onlyMarks.MatchString(c)
+		marks = marks && strings.Trim(c, marksOnly) == ""
 	}
 	if filled == 0 || marks {
 		return blankRow
@@ -267,7 +269,8 @@ func joinText(a, b string) string {
 
 // complete ends an entry when its last row is known.
 func (l *layout) complete(e *entry) {
-	e.carried = carriedText.MatchString(e.narration) || !e.hasAmount() && closingText.MatchString(e.narration) && e.balance.there
+	e.carried = len(e.narration) < maxHeading && carriedText.MatchString(e.narration) ||
+		!e.hasAmount() && e.balance.there && closingText.MatchString(e.narration)
 	if !e.hasAmount() && !e.carried && e.problem == "" {
 		e.problem = "no amount"
 	}

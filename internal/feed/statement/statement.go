@@ -131,7 +131,7 @@ func readTable(ctx context.Context, file *io.SectionReader, format Format, opts 
 		}
 		closer = w.file.Close
 		for _, name := range w.file.GetSheetList() {
-			next, ok, err := findLayout(ctx, limited(w.sheet(name)))
+			next, ok, err := findLayout(ctx, limited(recorded(w.sheet(name))))
 			switch {
 			case err != nil:
 				w.file.Close() //nolint:errcheck // the error that led here is the one to return
