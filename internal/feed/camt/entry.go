@@ -58,25 +58,20 @@ func (e *entryElement) parse(kind Kind) Entry {
 // they cannot be told apart.
 func (e *entryElement) payments(whole Entry) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
-		if whole.Err == nil && len(e.transactions) > 0 {
-			if err := e.reconcile(whole); err != nil {
-				whole.Err = fmt.Errorf("%w: line %d: %w", ErrBatch, e.line, err)
-			}
-		}
 		if whole.Err != nil || len(e.transactions) == 0 {
 			yield(whole)
 			return
 		}
+		moves, err := e.reconcile(whole)
+		if err != nil {
+			whole.Err = fmt.Errorf("%w: line %d: %w", ErrBatch, e.line, err)
+			yield(whole)
+			return
+		}
 		for i := range e.transactions {
-			t := &e.transactions[i]
 			payment := whole
-			if amount, ok := t.amount(); ok {
-				payment.Amount, _, _ = amount.parse() // reconcile saw that it is one
-			}
-			if t.Mark != "" {
-				payment.Credit, _ = parseMark(t.Mark)
-			}
-			t.fill(&payment)
+			payment.Credit, payment.Amount = moves[i].credit, moves[i].amount
+			e.transactions[i].fill(&payment)
 			if !yield(payment) {
 				return
 			}
@@ -84,46 +79,68 @@ func (e *entryElement) payments(whole Entry) iter.Seq[Entry] {
 	}
 }
 
+// move is what a transaction did to the account.
+type move struct {
+	credit bool
+	amount money.Paise
+}
+
 // reconcile holds the transactions against the entry: each has its own amount and together
-// they are the entry's. A single transaction may leave the amount to the entry.
-func (e *entryElement) reconcile(whole Entry) error {
+// they are the entry's.
+func (e *entryElement) reconcile(whole Entry) ([]move, error) {
 	if e.unlisted > 0 {
-		return errors.New("the bank counts more payments than it lists")
+		return nil, errors.New("the bank counts more payments than it lists")
 	}
 	var sum money.Paise
+	moves := make([]move, len(e.transactions))
 	for i := range e.transactions {
-		t := &e.transactions[i]
-		credit := whole.Credit
-		if t.Mark != "" {
-			var err error
-			if credit, err = parseMark(t.Mark); err != nil {
-				return err
-			}
+		m, err := e.transactions[i].move(whole, len(e.transactions) == 1)
+		if err != nil {
+			return nil, err
 		}
-		amount, currency := whole.Amount, whole.Currency
-		if element, ok := t.amount(); ok {
-			var err error
-			if amount, currency, err = element.parse(); err != nil {
-				return err
-			}
-		} else if len(e.transactions) > 1 {
-			return errors.New("a transaction has no amount")
+		if m.credit == whole.Credit {
+			sum, err = sum.Add(m.amount)
+		} else {
+			sum, err = sum.Sub(m.amount)
 		}
-		if currency != whole.Currency {
-			return errors.New("a transaction is in another currency")
+		if err != nil {
+			return nil, err
 		}
-		if credit != whole.Credit {
-			amount = -amount
-		}
-		var err error
-		if sum, err = sum.Add(amount); err != nil {
-			return err
-		}
+		moves[i] = m
 	}
 	if sum != whole.Amount {
-		return fmt.Errorf("they make %s of %s", sum.Fixed(), whole.Amount.Fixed())
+		return nil, fmt.Errorf("they make %s of %s", sum.Fixed(), whole.Amount.Fixed())
 	}
-	return nil
+	return moves, nil
+}
+
+// move reads amount and direction. The only transaction of an entry may leave the amount to it,
+// or tell it in the payer's currency: the entry's is what was booked.
+func (t *transactionElement) move(whole Entry, only bool) (move, error) {
+	m := move{credit: whole.Credit, amount: whole.Amount}
+	if t.Mark != "" {
+		var err error
+		if m.credit, err = parseMark(t.Mark); err != nil {
+			return move{}, err
+		}
+	}
+	element, ok := t.amount()
+	if !ok {
+		if !only {
+			return move{}, errors.New("a transaction has no amount")
+		}
+		return m, nil
+	}
+	amount, currency, err := element.parse()
+	switch {
+	case err != nil:
+		return move{}, err
+	case currency == whole.Currency:
+		m.amount = amount
+	case !only:
+		return move{}, errors.New("a transaction is in another currency")
+	}
+	return m, nil
 }
 
 // add counts an entry towards the closing balance.
