@@ -76,11 +76,11 @@ type Poller struct {
 }
 
 // Time-outs of what the server has to answer. It may say nothing while idling,
-// which is begun anew often enough for any server and firewall: RFC 2177 allows
-// 29 minutes.
+// which is begun anew long before the 29 minutes that RFC 2177 allows: some
+// servers keep to themselves what came just before, and some firewalls forget.
 const (
 	answerTimeout = time.Minute
-	idleFor       = 20 * time.Minute
+	idleFor       = 5 * time.Minute
 	everyDefault  = time.Minute
 	retryFirst    = time.Second
 	retryMost     = 5 * time.Minute
