@@ -199,10 +199,12 @@ type body struct {
 // read takes in one part, and those inside it. Unreadable is why its content is
 // not decoded, if it isn't.
 func (b *body) read(part *message.Entity, unreadable error, depth int) error {
-	mediaType, params, err := part.Header.ContentType()
-	mediaType = strings.ToLower(mediaType)
+	mediaType, params, err := "text/plain", map[string]string(nil), error(nil) // RFC 2045, section 5.2
+	if field := part.Header.Get("Content-Type"); field != "" {
+		mediaType, params, err = mime.ParseMediaType(field)
+	}
 	container := strings.HasPrefix(mediaType, "multipart/")
-	disposition, named, _ := part.Header.ContentDisposition() // one that can't be read tells nothing
+	disposition, named, _ := mime.ParseMediaType(part.Header.Get("Content-Disposition")) // as far as it can be read
 	attached := disposition == "attachment" || named["filename"] != "" || params["name"] != ""
 	switch {
 	case strings.HasPrefix(mediaType, "message/") || mediaType == "multipart/digest":
@@ -225,7 +227,8 @@ func (b *body) read(part *message.Entity, unreadable error, depth int) error {
 		}
 		return b.readText(part, mediaType)
 	case errors.Is(err, mime.ErrInvalidMediaParameter), err == nil:
-		return b.readAttachment(part, unreadable, mediaType, named["filename"], params["name"])
+		b.readAttachment(part, unreadable, mediaType, named["filename"], params["name"])
+		return nil
 	default:
 		return malformed("its Content-Type: %v", err)
 	}
@@ -275,16 +278,13 @@ func (b *body) readText(part *message.Entity, mediaType string) error {
 	return nil
 }
 
-func (b *body) readAttachment(part *message.Entity, unreadable error, mediaType string, names ...string) error {
+func (b *body) readAttachment(part *message.Entity, unreadable error, mediaType string, names ...string) {
 	if unreadable != nil && !message.IsUnknownCharset(unreadable) {
-		return nil // a file that nobody can decode is no use, and no reason to lose the text
+		return // a file that nobody can decode is no use, and no reason to lose the text
 	}
 	data, err := io.ReadAll(part.Body)
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return malformed("an attachment is cut off")
-	}
 	if err != nil {
-		return nil //nolint:nilerr // as above
+		return // as above; where the message is cut off, the parts around tell
 	}
 	a := Attachment{Type: mediaType, Data: data}
 	for _, name := range names {
@@ -293,7 +293,6 @@ func (b *body) readAttachment(part *message.Entity, unreadable error, mediaType 
 		}
 	}
 	b.message.Attachments = append(b.message.Attachments, a)
-	return nil
 }
 
 // decodeWords reads a file name as many mailers write it, against RFC 2231.
