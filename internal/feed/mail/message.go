@@ -226,12 +226,11 @@ func (b *body) read(part *message.Entity, unreadable error, depth int) error {
 			return nil
 		}
 		return b.readText(part, mediaType)
-	case errors.Is(err, mime.ErrInvalidMediaParameter), err == nil:
-		b.readAttachment(part, unreadable, mediaType, named["filename"], params["name"])
-		return nil
-	default:
+	case err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter): // such as a file name without its quotes
 		return malformed("its Content-Type: %v", err)
 	}
+	b.readAttachment(part, unreadable, mediaType, named["filename"], params["name"])
+	return nil
 }
 
 func (b *body) readParts(part *message.Entity, depth int) error {

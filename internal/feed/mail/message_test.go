@@ -207,7 +207,7 @@ func TestOpenReadsWhatBanksSend(t *testing.T) {
 		t.Fatalf("%d messages, error %v", len(messages), err)
 	}
 	for _, message := range messages {
-		content, err := os.ReadFile(filepath.Join(feeds, "eml", message.File)) //nolint:gosec // the operator of the test names the folder
+		content, err := os.ReadFile(filepath.Join(feeds, "eml", message.File))
 		if err != nil {
 			t.Fatal(err)
 		}

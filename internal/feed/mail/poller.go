@@ -57,6 +57,7 @@ type Position struct {
 type Cursor interface {
 	// Load returns the zero Position for a mailbox that was never read.
 	Load(ctx context.Context) (Position, error)
+	// Save keeps the position for the next Load, for good.
 	Save(ctx context.Context, position Position) error
 }
 
@@ -132,7 +133,7 @@ func (p *Poller) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // what failed as it was stopped is no failure
 }
 
 func newPause() retry.Backoff {

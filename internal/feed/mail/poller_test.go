@@ -10,8 +10,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"log/slog"
 	"math/big"
 	"net"
@@ -23,6 +21,7 @@ import (
 	"github.com/emersion/go-imap/v2"
 	"github.com/emersion/go-imap/v2/imapserver"
 	"github.com/emersion/go-imap/v2/imapserver/imapmemserver"
+	"github.com/emersion/go-sasl"
 
 	"github.com/milaan/milaan/internal/feed/mail"
 )
@@ -44,7 +43,7 @@ type server struct {
 	running  *imapserver.Server
 }
 
-func newServer(t *testing.T, idles bool) *server {
+func newServer(t *testing.T, idles bool, changes ...func(*server)) *server {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -68,6 +67,9 @@ func newServer(t *testing.T, idles bool) *server {
 	}
 	s.roots.AddCert(leaf)
 	s.session = func(inner imapserver.SessionIMAP4rev2) imapserver.Session { return promptSession{inner} }
+	for _, change := range changes {
+		change(s)
+	}
 	s.renumber()
 	s.start()
 	t.Cleanup(func() { s.stop() })
@@ -107,6 +109,11 @@ func (p promptSession) Idle(w *imapserver.UpdateWriter, stop <-chan struct{}) er
 	}
 }
 
+// silent drops the server's log.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
+
 // withoutIdle is a connection to a server that does not offer IDLE.
 type withoutIdle struct{ net.Listener }
 
@@ -132,9 +139,13 @@ func (s *server) start() {
 	memory.AddUser(s.user)
 	config := &tls.Config{Certificates: []tls.Certificate{s.cert}, MinVersion: tls.VersionTLS12}
 	s.running = imapserver.New(&imapserver.Options{
-		InsecureAuth: !s.startTLS && !s.idles, TLSConfig: config, Logger: log.New(io.Discard, "", 0),
+		InsecureAuth: !s.startTLS && !s.idles, TLSConfig: config, Logger: silent{},
 		NewSession: func(*imapserver.Conn) (imapserver.Session, *imapserver.GreetingData, error) {
-			return s.session(memory.NewSession().(imapserver.SessionIMAP4rev2)), nil, nil
+			session, ok := memory.NewSession().(imapserver.SessionIMAP4rev2)
+			if !ok {
+				return nil, nil, errors.New("the server's sessions are of another kind")
+			}
+			return s.session(session), nil, nil
 		},
 	})
 	if !s.startTLS {
@@ -415,6 +426,59 @@ func TestPollerReadsSince(t *testing.T) {
 		t.Fatal(err)
 	}
 	read(t, s, &memory{}, func(box *mail.Mailbox) { box.Since = now.AddDate(0, 0, 2) }, nil).expect("young")
+}
+
+func TestPollerStartsTLS(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, true, func(s *server) { s.startTLS = true })
+	s.deliver("one")
+	r := read(t, s, &memory{}, func(box *mail.Mailbox) { box.StartTLS = true }, nil)
+	r.expect("one")
+	s.deliver("two")
+	r.expect("two")
+}
+
+// tokenSession lets in who shows the token.
+type tokenSession struct {
+	promptSession
+	token string
+	seen  chan<- string
+}
+
+func (s tokenSession) AuthenticateMechanisms() []string { return []string{"XOAUTH2"} }
+
+func (s tokenSession) Authenticate(string) (sasl.Server, error) { return s, nil }
+
+func (s tokenSession) Next(response []byte) (challenge []byte, done bool, err error) {
+	s.seen <- string(response)
+	if string(response) != "user=shop\x01auth=Bearer "+s.token+"\x01\x01" {
+		if len(response) == 0 {
+			return nil, true, imapserver.ErrAuthFailed
+		}
+		return []byte(`{"status":"400"}`), false, nil
+	}
+	return nil, true, s.Login("shop", "secret")
+}
+
+func TestPollerShowsTokens(t *testing.T) {
+	t.Parallel()
+	seen := make(chan string, 100)
+	s := newServer(t, true, func(s *server) {
+		s.session = func(inner imapserver.SessionIMAP4rev2) imapserver.Session {
+			return tokenSession{promptSession{inner}, "fresh", seen}
+		}
+	})
+	s.deliver("one")
+	tokens := make(chan string, 2)
+	tokens <- "stale"
+	tokens <- "fresh"
+	read(t, s, &memory{}, func(box *mail.Mailbox) {
+		box.Password = ""
+		box.Token = func(context.Context) (string, error) { return <-tokens, nil }
+	}, nil).expect("one")
+	if first := <-seen; !strings.Contains(first, "stale") {
+		t.Errorf("showed %q first", first)
+	}
 }
 
 func TestPollerTrustsNoOtherServer(t *testing.T) {
