@@ -14,6 +14,7 @@ import (
 	"io"
 	"mime"
 	netmail "net/mail"
+	"slices"
 	"strings"
 	"time"
 
@@ -189,6 +190,18 @@ func parseDate(field string) (time.Time, error) {
 	return at.UTC(), nil
 }
 
+// repeats says whether the message is made from another one: a reply, also an
+// automatic one (RFC 3834), a forward, or a report on its delivery (RFC 6522).
+func (m *Message) repeats() bool {
+	mailbox, _, _ := strings.Cut(m.From, "@")
+	prefix, _, prefixed := strings.Cut(strings.ToLower(m.Subject), ":")
+	return m.header.Has("In-Reply-To") ||
+		strings.Contains(strings.ToLower(m.header.Get("Auto-Submitted")), "auto-replied") ||
+		strings.HasPrefix(strings.ToLower(strings.TrimSpace(m.header.Get("Content-Type"))), "multipart/report") ||
+		mailbox == "mailer-daemon" || mailbox == "postmaster" ||
+		prefixed && slices.Contains([]string{"re", "aw", "fw", "fwd", "automatic reply", "auto reply", "undeliverable"}, strings.TrimSpace(prefix))
+}
+
 // body collects the parts of a message's body.
 type body struct {
 	message *Message
@@ -220,7 +233,7 @@ func (b *body) read(part *message.Entity, unreadable error, depth int) error {
 			return malformed("its Content-Type: %v", err)
 		case unreadable != nil:
 			b.unread = unreadable
-			return nil
+			return nil //nolint:nilerr // another part may say the same readably
 		case !readsASCII(params["charset"]):
 			b.unread = fmt.Errorf("the charset %q", params["charset"])
 			return nil

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/emersion/go-msgauth/authres"
@@ -38,6 +40,10 @@ const (
 	// ReasonRecipient: it was not written to this merchant. Whoever banks there
 	// gets genuine alerts of their own, and can send them on unchanged.
 	ReasonRecipient Reason = "recipient"
+	// ReasonReply: it answers or forwards other mail, or tells that it could not be
+	// delivered. Such mail of a bank repeats what somebody wrote to it in the
+	// merchant's name.
+	ReasonReply Reason = "reply"
 	// ReasonUnsigned: no signature is of the bank's domains.
 	ReasonUnsigned Reason = "unsigned"
 	// ReasonSignature: the bank's signature does not hold: the message was
@@ -80,6 +86,10 @@ type Policy struct {
 	// Domains are further domains of the bank, such as "example.bank.in"; with
 	// each go those below it.
 	Domains []string
+	// Senders are the addresses that the bank's alerts come from, where more than
+	// its domains is known: a bank's staff and its help desk write from those too.
+	// With none, each address of the domains will do.
+	Senders []string
 	// Recipients are the addresses that the bank knows the merchant by. At least
 	// one is needed: a genuine alert to somebody else is no payment to us.
 	Recipients []string
@@ -99,6 +109,28 @@ type Proof struct {
 //go:embed banks.json
 var bankDomains []byte
 
+// knownBanks are the domains of each bank: those that their sites and alerts
+// use, the ones below bank.in first (RBI circular of 22 April 2025).
+var knownBanks = sync.OnceValue(func() map[string][]string {
+	var known map[string][]string
+	if err := json.Unmarshal(bankDomains, &known); err != nil {
+		panic(fmt.Sprintf("mail: banks.json: %v", err)) // it is part of the program
+	}
+	return known
+})
+
+// BankOf is the bank, such as "hdfc", whose domains an address is of; "" if none
+// is known. That an address is written there proves nothing.
+func BankOf(address string) string {
+	domain := domainOf(address)
+	for bank, domains := range knownBanks() {
+		if within(domain, domains) {
+			return bank
+		}
+	}
+	return ""
+}
+
 // Verifier proves that mail is a bank's, by the DKIM signature (RFC 6376, with
 // the bounds of RFC 8301) of a domain that belongs to the bank and is aligned
 // with the From address (RFC 7489, section 3.1.1, relaxed).
@@ -114,10 +146,7 @@ type Verifier struct {
 // NewVerifier returns a verifier that looks up keys with lookup. The error is
 // for the operator: what of the policy is wrong.
 func NewVerifier(policy Policy, lookup LookupTXT, now func() time.Time) (*Verifier, error) {
-	var known map[string][]string
-	if err := json.Unmarshal(bankDomains, &known); err != nil {
-		return nil, fmt.Errorf("the list of banks: %w", err)
-	}
+	known := knownBanks()
 	own, found := known[policy.Bank]
 	switch {
 	case !found && policy.Bank != "" && len(policy.Domains) == 0:
@@ -136,15 +165,34 @@ func NewVerifier(policy Policy, lookup LookupTXT, now func() time.Time) (*Verifi
 		}
 		domains = append(domains, domain)
 	}
-	recipients := make([]string, 0, len(policy.Recipients))
-	for _, recipient := range policy.Recipients {
-		if domainOf(recipient) == "" {
-			return nil, fmt.Errorf("%q is not an e-mail address: write the one that the bank writes to", recipient)
-		}
-		recipients = append(recipients, strings.ToLower(strings.TrimSpace(recipient)))
+	policy.Domains = domains
+	var err error
+	if policy.Recipients, err = addresses(policy.Recipients); err != nil {
+		return nil, err
 	}
-	policy.Domains, policy.Recipients = domains, recipients
-	return &Verifier{policy: policy, lookup: lookup, now: now}, nil
+	if policy.Senders, err = addresses(policy.Senders); err != nil {
+		return nil, err
+	}
+	v := &Verifier{policy: policy, lookup: lookup, now: now}
+	for _, sender := range policy.Senders {
+		if !v.ofBank(domainOf(sender)) {
+			return nil, fmt.Errorf("sender %q is not of a domain of the bank: name its domain too, if it is the bank's", sender)
+		}
+	}
+	return v, nil
+}
+
+// addresses are e-mail addresses as they are compared.
+func addresses(written []string) ([]string, error) {
+	compared := make([]string, 0, len(written))
+	for _, address := range written {
+		address = strings.ToLower(strings.TrimSpace(address))
+		if at := strings.LastIndexByte(address, '@'); at < 1 || domainOf(address) == "" || strings.ContainsAny(address, " <>,;") {
+			return nil, fmt.Errorf("%q is not an e-mail address: write it alone, such as alerts@example.com", address)
+		}
+		compared = append(compared, address)
+	}
+	return compared, nil
 }
 
 // Bounds of a verification.
@@ -162,8 +210,13 @@ var covered = []string{"From", "To", "Subject", "Date"}
 // [ErrTemporary], an [UntrustedError] for good, or the context's own.
 func (v *Verifier) Verify(ctx context.Context, m *Message) (Proof, error) {
 	sender := domainOf(m.From)
-	if !v.ofBank(sender) {
+	switch {
+	case !v.ofBank(sender):
 		return Proof{}, untrusted(ReasonSender, "%q is not a domain of the bank", sender)
+	case len(v.policy.Senders) > 0 && !slices.Contains(v.policy.Senders, m.From):
+		return Proof{}, untrusted(ReasonSender, "it is from another address of the bank than its alerts are")
+	case m.repeats():
+		return Proof{}, untrusted(ReasonReply, "it answers or forwards other mail")
 	}
 	if !slices.ContainsFunc(m.To, func(to string) bool { return slices.Contains(v.policy.Recipients, to) }) {
 		return Proof{}, untrusted(ReasonRecipient, "it is not written to an address that the bank knows the merchant by")
@@ -248,12 +301,8 @@ func (v *Verifier) fault(result *dkim.Verification, domain, sender string) *Untr
 // found to be good, aligned with the sender; "" if it says no such thing. Only
 // the topmost word counts: those below came from outside (RFC 8601, section 5).
 func (v *Verifier) relayed(m *Message, sender string) string {
-	word, ok := withoutComments(m.header.Get("Authentication-Results"))
-	if !ok {
-		return ""
-	}
-	server, results, err := authres.Parse(word)
-	if err != nil || server != v.policy.Relay {
+	server, results := m.results()
+	if server != v.policy.Relay {
 		return ""
 	}
 	for _, result := range results {
@@ -271,6 +320,32 @@ func (v *Verifier) relayed(m *Message, sender string) string {
 	}
 	return ""
 }
+
+// Receiver is the server that says, in the topmost Authentication-Results, how
+// it found the message; "" if none does. Anybody can write that: it is a
+// [Policy.Relay] only where the message is known to come from that server.
+func (m *Message) Receiver() string {
+	server, _ := m.results()
+	return server
+}
+
+// results are those of the topmost Authentication-Results; none if it can't be
+// read for certain.
+func (m *Message) results() (server string, results []authres.Result) {
+	word, ok := withoutComments(m.header.Get("Authentication-Results"))
+	if !ok {
+		return "", nil
+	}
+	server, results, err := authres.Parse(nextMethod.ReplaceAllString(word, "; $1="))
+	if err != nil {
+		return "", nil
+	}
+	return server, results
+}
+
+// nextMethod is where a result begins, also after a space alone, as some servers
+// part them (RFC 8601 wants a semicolon).
+var nextMethod = regexp.MustCompile(`[\s;]+(arc|auth|bimi|compauth|dkim|dkim-adsp|dkim-atps|dmarc|iprev|sender-id|spf|x-[a-z-]+)=`)
 
 // withoutComments drops the comments of a field. ok is false for one that holds
 // something quoted, or results in comments: a server repeats there what the
@@ -295,8 +370,10 @@ func withoutComments(field string) (plain string, ok bool) {
 }
 
 // ofBank says whether a domain is the bank's, or below one that is.
-func (v *Verifier) ofBank(domain string) bool {
-	return slices.ContainsFunc(v.policy.Domains, func(own string) bool {
+func (v *Verifier) ofBank(domain string) bool { return within(domain, v.policy.Domains) }
+
+func within(domain string, domains []string) bool {
+	return slices.ContainsFunc(domains, func(own string) bool {
 		return domain == own || strings.HasSuffix(domain, "."+own)
 	})
 }

@@ -11,9 +11,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -155,6 +157,10 @@ func TestVerifyTrusts(t *testing.T) {
 			signer: signer{domain: "hdfcbank.net", selector: "s1", key: rsaKey(), keys: []string{"From", "To", "Subject", "Date"}}},
 		{name: "operator's domain", message: strings.ReplaceAll(alert, "hdfcbank.net", "smallbank.example"), signer: bank("smallbank.example"),
 			policy: func(p *mail.Policy) { p.Bank, p.Domains = "", []string{" SmallBank.example "} }},
+		{name: "a subject with a colon", message: strings.Replace(alert, "Account update", "View: Account update", 1), signer: bank("hdfcbank.net")},
+		{name: "automatic", message: strings.Replace(alert, "Message-ID:", "Auto-Submitted: auto-generated\r\nMessage-ID:", 1), signer: bank("hdfcbank.net")},
+		{name: "a sender that is named", message: alert, signer: bank("hdfcbank.net"),
+			policy: func(p *mail.Policy) { p.Senders = []string{"insta@hdfcbank.net", "Alerts@hdfcbank.net"} }},
 		{name: "among several recipients", message: strings.ReplaceAll(alert, "To: ", "To: partner@shop.example, "), signer: bank("hdfcbank.net")},
 		{name: "relays wrote above", message: alert, signer: bank("hdfcbank.net"), after: func(signed string) string {
 			return "Received: by mx.example\r\nDKIM-Signature: v=1; a=rsa-sha256; d=mx.example; s=x; h=from; bh=; b=\r\n" + signed
@@ -240,6 +246,12 @@ func TestVerifyRefuses(t *testing.T) {
 		{"alert to somebody else, sent on", strings.ReplaceAll(alert, "Accounts@Shop.example", "mallory@evil.example"), bank("hdfcbank.net"), replace("mallory@evil.example", merchant), mail.ReasonSignature},
 		{"recipient in the shown name", strings.ReplaceAll(alert, "Shop <Accounts@Shop.example>", `"accounts@shop.example" <mallory@evil.example>`), bank("hdfcbank.net"), nil, mail.ReasonRecipient},
 		{"undisclosed recipients", strings.ReplaceAll(alert, "Shop <Accounts@Shop.example>", "undisclosed-recipients:;"), bank("hdfcbank.net"), nil, mail.ReasonRecipient},
+		{"reply", strings.Replace(alert, "Message-ID:", "In-Reply-To: <mallory@evil.example>\r\nMessage-ID:", 1), bank("hdfcbank.net"), nil, mail.ReasonReply},
+		{"reply by its subject", strings.Replace(alert, "Account update", "RE: Rs.9000 credited", 1), bank("hdfcbank.net"), nil, mail.ReasonReply},
+		{"forward by its subject", strings.Replace(alert, "Account update", "Fwd : Rs.9000 credited", 1), bank("hdfcbank.net"), nil, mail.ReasonReply},
+		{"automatic reply", strings.Replace(alert, "Message-ID:", "Auto-Submitted: Auto-Replied (holiday)\r\nMessage-ID:", 1), bank("hdfcbank.net"), nil, mail.ReasonReply},
+		{"returned mail", strings.ReplaceAll(alert, "alerts@", "MAILER-DAEMON@"), bank("hdfcbank.net"), nil, mail.ReasonReply},
+		{"report", strings.Replace(alert, "text/plain; charset=utf-8\r\n\r\n", "multipart/report; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n--b--\r\n", 1), bank("hdfcbank.net"), nil, mail.ReasonReply},
 		{"a server's word that nobody asked for", alert, bank("hdfcbank.net"), func(signed string) string {
 			return "Authentication-Results: mx.shop.example; dkim=pass header.d=hdfcbank.net\r\n" + strings.Replace(signed, "Rs.75", "Rs.7500", 1)
 		}, mail.ReasonSignature},
@@ -338,6 +350,17 @@ func TestVerifyRefusesShortKeys(t *testing.T) {
 	}
 }
 
+func TestVerifyRefusesOtherSenders(t *testing.T) {
+	t.Parallel()
+	own := bank("hdfcbank.net")
+	v := verifier(t, dns(t, own), func(p *mail.Policy) { p.Senders = []string{"alerts@hdfcbank.bank.in"} })
+	_, err := v.Verify(t.Context(), open(t, own.sign(t, alert)))
+	var untrusted *mail.UntrustedError
+	if !errors.As(err, &untrusted) || untrusted.Reason != mail.ReasonSender {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestVerifyWaitsForKeys(t *testing.T) {
 	t.Parallel()
 	own := bank("hdfcbank.net")
@@ -400,6 +423,10 @@ func TestVerifyTakesTheRelaysWord(t *testing.T) {
 		{"pass", "mx.shop.example; spf=pass smtp.mailfrom=x@hdfcbank.net; dkim=pass header.d=hdfcbank.net", true},
 		{"pass, by identity", "mx.shop.example; dkim=pass (2048 bits) header.i=@hdfcbank.net header.s=s1", true},
 		{"folded", "mx.shop.example;\r\n dkim=pass\r\n header.d=mailer.hdfcbank.net", true},
+		{"no semicolons", "mx.shop.example; spf=pass dkim=pass\r\n header.d=hdfcbank.net dmarc=pass (p=REJECT)", true},
+		{"version", "mx.shop.example 1; dkim=pass header.d=hdfcbank.net", true},
+		{"fail, no semicolons", "mx.shop.example; spf=pass dkim=fail header.d=hdfcbank.net dmarc=pass", false},
+		{"domain of another result", "mx.shop.example; dkim=pass spf=pass header.d=hdfcbank.net", false},
 		{"fail", "mx.shop.example; dkim=fail header.d=hdfcbank.net", false},
 		{"none", "mx.shop.example; none", false},
 		{"another server", "mx.evil.example; dkim=pass header.d=hdfcbank.net", false},
@@ -437,6 +464,8 @@ func TestNewVerifierRefuses(t *testing.T) {
 		"unknown bank":          {Bank: "nobank", Recipients: to},
 		"no recipient":          {Bank: "hdfc"},
 		"recipient without @":   {Bank: "hdfc", Recipients: []string{"shop"}},
+		"recipient with a name": {Bank: "hdfc", Recipients: []string{"Shop <shop@shop.example>"}},
+		"another's sender":      {Bank: "hdfc", Senders: []string{"alerts@icici.bank.in"}, Recipients: to},
 		"all banks":             {Bank: "hdfc", Domains: []string{"bank.in"}, Recipients: to},
 		"all of India":          {Bank: "hdfc", Domains: []string{"co.in"}, Recipients: to},
 		"everybody":             {Bank: "hdfc", Domains: []string{""}, Recipients: to},
@@ -448,6 +477,39 @@ func TestNewVerifierRefuses(t *testing.T) {
 	}
 	if _, err := mail.NewVerifier(mail.Policy{Bank: "coop", Domains: []string{"coop.bank.in"}, Recipients: to}, dns(t), nil); err != nil {
 		t.Errorf("an unknown bank with its domain: %v", err)
+	}
+}
+
+func TestBanksAreNamedByTheirOwnDomains(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("banks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var banks map[string][]string
+	if err := json.Unmarshal(content, &banks); err != nil || len(banks) < 20 {
+		t.Fatalf("%d banks, error %v", len(banks), err)
+	}
+	owner := make(map[string]string)
+	for name, domains := range banks {
+		for _, domain := range domains {
+			if found := mail.BankOf("alerts@X." + strings.ToUpper(domain)); found != name || mail.BankOf("alerts@x"+domain) != "" {
+				t.Errorf("%s is of %q", domain, found)
+			}
+			if other := owner[domain]; other != "" {
+				t.Errorf("%s is of %s and %s", domain, other, name)
+			}
+			owner[domain] = name
+			s := bank("x." + domain)
+			m := open(t, s.sign(t, strings.ReplaceAll(alert, "hdfcbank.net", domain)))
+			if _, err := verifier(t, dns(t, s), func(p *mail.Policy) { p.Bank = name }).Verify(t.Context(), m); err != nil {
+				t.Errorf("%s: %v", domain, err)
+			}
+			// An operator may name it too: nobody else registers below it.
+			if _, err := mail.NewVerifier(mail.Policy{Domains: []string{domain}, Recipients: []string{merchant}}, dns(t), nil); err != nil {
+				t.Errorf("%s: %v", domain, err)
+			}
+		}
 	}
 }
 
