@@ -131,7 +131,7 @@ func TestRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stop := range len(want) {
+	for stop := range want {
 		next, done := iter.Pull2(book.Rows())
 		for range stop {
 			if _, _, ok := next(); !ok {
@@ -264,10 +264,13 @@ func TestDates(t *testing.T) {
 			if test.old {
 				globals = record(0x0022, uint16(1))
 			}
-			id, ok := test.format.(int)
-			if !ok {
+			var id int
+			switch format := test.format.(type) {
+			case int:
+				id = format
+			case string:
 				id = custom
-				globals = append(globals, record(0x041e, uint16(id), narrow(test.format.(string)))...)
+				globals = append(globals, record(0x041e, uint16(id), narrow(format))...)
 			}
 			globals = join(globals, record(0x00e0, uint16(0), uint16(0), "rest"), record(0x00e0, uint16(0), uint16(id), "rest"))
 			got := mustRows(t, workbook(biff8, globals, sheet{name: "S", cells: double(0, 0, 1, test.serial)}))

@@ -36,7 +36,8 @@ const notANumber = "#NUM!"
 func rkDecimal(rk uint32) string {
 	hundredth, integer := rk&1 != 0, rk&2 != 0
 	var digits string
-	point, negative := 0, false
+	var point int
+	var negative bool
 	if integer {
 		digits, negative = strings.CutPrefix(strconv.Itoa(int(int32(rk)>>2)), "-") //nolint:gosec // the sign is the top bit
 		point = len(digits)

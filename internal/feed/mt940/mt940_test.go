@@ -308,6 +308,7 @@ func TestDetails(t *testing.T) {
 		"control characters":  {lines: "A\x00B\tC", details: "A B C"},
 		"a dash":              {lines: "RENT\n- OCTOBER", details: "RENT - OCTOBER"},
 		"a colon":             {lines: "RENT\n:OCTOBER: 61:", details: "RENT :OCTOBER: 61:"},
+		"a brace":             {lines: "RENT\n{OCTOBER}", details: "RENT {OCTOBER}"},
 		"a second field":      {lines: "RENT\n:86:OCTOBER", details: "RENT OCTOBER"},
 		"a bank's own fields": {lines: "RENT\n:NS:15ASHA", details: "RENT 15ASHA"},
 		"empty":               {},
