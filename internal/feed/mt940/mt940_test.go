@@ -370,6 +370,12 @@ func TestIntraday(t *testing.T) {
 	if s := all[0]; !s.Interim || s.Currency != money.INR || len(s.Lines) != 1 {
 		t.Errorf("read %+v", s)
 	}
+	// Some banks tell the time in an MT940, too.
+	for _, text := range []string{":13D:2610011200+0530\n:60F:C261001INR0,00", ":60F:C261001INR0,00\n:13D:2610011200+0530"} {
+		if mustRead(t, ":20:X\n:25:1\n"+text)[0].Interim {
+			t.Errorf("%q is taken for an MT942", text)
+		}
+	}
 }
 
 func TestSeveralStatements(t *testing.T) {
