@@ -251,6 +251,8 @@ func TestDates(t *testing.T) {
 		"an amount":          {4, math.Float64bits(46296), false, number("46296")},
 		"rupees":             {`"Rs. "#,##0.00;[Red]-"days "#,##0.00`, math.Float64bits(46296), false, number("46296")},
 		"rupees unquoted":    {`Rs. #,##0.00`, math.Float64bits(46296), false, number("46296")},
+		"debit unquoted":     {`#,##0.00 Dr`, math.Float64bits(46296), false, number("46296")},
+		"red":                {`[Magenta]0.00`, math.Float64bits(46296), false, number("46296")},
 		"lakh":               {`[>=100000]##\,##\,##0;##,##0`, math.Float64bits(46296), false, number("46296")},
 		"scientific":         {"0.00E+00", math.Float64bits(46296), false, number("46296")},
 		"text":               {"@", math.Float64bits(46296), false, number("46296")},
