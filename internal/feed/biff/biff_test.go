@@ -131,7 +131,7 @@ func TestRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stop := range len(want) {
+	for stop := range want {
 		next, done := iter.Pull2(book.Rows())
 		for range stop {
 			if _, _, ok := next(); !ok {
@@ -251,6 +251,8 @@ func TestDates(t *testing.T) {
 		"an amount":          {4, math.Float64bits(46296), false, number("46296")},
 		"rupees":             {`"Rs. "#,##0.00;[Red]-"days "#,##0.00`, math.Float64bits(46296), false, number("46296")},
 		"rupees unquoted":    {`Rs. #,##0.00`, math.Float64bits(46296), false, number("46296")},
+		"debit unquoted":     {`#,##0.00 Dr`, math.Float64bits(46296), false, number("46296")},
+		"red":                {`[Magenta]0.00`, math.Float64bits(46296), false, number("46296")},
 		"lakh":               {`[>=100000]##\,##\,##0;##,##0`, math.Float64bits(46296), false, number("46296")},
 		"scientific":         {"0.00E+00", math.Float64bits(46296), false, number("46296")},
 		"text":               {"@", math.Float64bits(46296), false, number("46296")},
@@ -264,10 +266,13 @@ func TestDates(t *testing.T) {
 			if test.old {
 				globals = record(0x0022, uint16(1))
 			}
-			id, ok := test.format.(int)
-			if !ok {
+			var id int
+			switch format := test.format.(type) {
+			case int:
+				id = format
+			case string:
 				id = custom
-				globals = append(globals, record(0x041e, uint16(id), narrow(test.format.(string)))...)
+				globals = append(globals, record(0x041e, uint16(id), narrow(format))...)
 			}
 			globals = join(globals, record(0x00e0, uint16(0), uint16(0), "rest"), record(0x00e0, uint16(0), uint16(id), "rest"))
 			got := mustRows(t, workbook(biff8, globals, sheet{name: "S", cells: double(0, 0, 1, test.serial)}))

@@ -15,7 +15,7 @@ const compoundSignature = "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 func workbookStream(r io.ReaderAt, size int64) ([]byte, error) {
 	header := make([]byte, 512)
 	n, err := r.ReadAt(header, 0)
-	if err != nil && err != io.EOF { //nolint:errorlint // io.ReaderAt gives io.EOF unwrapped
+	if err != nil && err != io.EOF {
 		return nil, err
 	}
 	header = header[:n]
@@ -115,7 +115,7 @@ func (m *meter) ReadAt(b []byte, offset int64) (int, error) {
 		return 0, ErrTooLarge
 	}
 	n, err := m.r.ReadAt(b, offset)
-	if n > 0 && n < len(b) && err == io.EOF { //nolint:errorlint // io.ReaderAt gives io.EOF unwrapped
+	if n > 0 && n < len(b) && err == io.EOF {
 		// Some writers do not fill up the last sector.
 		clear(b[n:])
 		return len(b), nil

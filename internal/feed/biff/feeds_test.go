@@ -36,16 +36,11 @@ func TestFeeds(t *testing.T) {
 			if err := json.Unmarshal(notes, &meta); err != nil {
 				t.Fatal(err)
 			}
-			file, err := os.Open(path)
+			file, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer file.Close()
-			info, err := file.Stat()
-			if err != nil {
-				t.Fatal(err)
-			}
-			book, err := biff.Open(file, info.Size())
+			book, err := open(file)
 			if !strings.Contains(meta.Format, "BIFF") {
 				wantError(t, err, biff.ErrFormat) // text that is called .xls
 				return

@@ -36,7 +36,8 @@ const notANumber = "#NUM!"
 func rkDecimal(rk uint32) string {
 	hundredth, integer := rk&1 != 0, rk&2 != 0
 	var digits string
-	point, negative := 0, false
+	var point int
+	var negative bool
 	if integer {
 		digits, negative = strings.CutPrefix(strconv.Itoa(int(int32(rk)>>2)), "-") //nolint:gosec // the sign is the top bit
 		point = len(digits)
@@ -85,8 +86,10 @@ type format struct {
 }
 
 var (
+	// A duration, in hours, minutes or seconds beyond a day: no date.
+	elapsedPattern = regexp.MustCompile(`\[(h+|m+|s+)\]`)
 	// Quoted text, escaped characters, padding and fill, and brackets with a colour, condition or
-	// currency. Elapsed hours such as [h] are left out with them: a duration is no date.
+	// currency.
 	literalPattern = regexp.MustCompile(`"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]`)
 	zerosPattern   = regexp.MustCompile(`^0{2,40}$`)
 )
@@ -96,19 +99,19 @@ func parseFormat(code string) format {
 	if zerosPattern.MatchString(code) {
 		return format{width: len(code)}
 	}
-	if strings.Contains(strings.ToLower(code), "[h") || strings.Contains(strings.ToLower(code), "[m") || strings.Contains(strings.ToLower(code), "[s") {
+	code = strings.ToLower(code)
+	if elapsedPattern.MatchString(code) {
 		return format{}
 	}
 	positive, _, _ := strings.Cut(literalPattern.ReplaceAllString(code, ""), ";")
-	positive = strings.ToLower(positive)
-	if positive == "general" {
+	if positive == "general" || strings.ContainsAny(positive, "#?") {
 		return format{}
 	}
 	if strings.ContainsAny(positive, "dyh") {
 		return format{date: true}
 	}
 	// Months or seconds alone are a date only where no digits of a number stand beside them.
-	return format{date: strings.ContainsAny(positive, "ms") && !strings.ContainsAny(positive, "0#?")}
+	return format{date: strings.ContainsAny(positive, "ms") && !strings.Contains(positive, "0")}
 }
 
 // format of an extended format; General where the file names none.

@@ -160,8 +160,7 @@ func compound(names []string, streams ...[]byte) []byte {
 	for i := range tables {
 		put32(76+4*i, uint32(first+i))
 	}
-	out := append(header, data...)
-	out = append(out, entries...)
+	out := bytes.Join([][]byte{header, data, entries}, nil)
 	for _, next := range table {
 		out = binary.LittleEndian.AppendUint32(out, next)
 	}

@@ -363,7 +363,7 @@ func TestHostile(t *testing.T) {
 		"an endless DTD":              {io.MultiReader(strings.NewReader("<!DOCTYPE a ["), endless("<!ENTITY a 'b'>")), camt.ErrTooLarge},
 		"an endless transaction":      {io.MultiReader(strings.NewReader(entry+"<NtryDtls><TxDtls><RmtInf>"), endless("<Ustrd>A</Ustrd>")), camt.ErrTooLarge},
 		"transactions without end":    {io.MultiReader(strings.NewReader(entry+"<NtryDtls>"), endless("<TxDtls/>")), camt.ErrTooLarge},
-		"unknown parts without end":   {io.MultiReader(strings.NewReader(entry), endless("<X>"+strings.Repeat("A", 1000)+"</X>")), camt.ErrTooLarge},
+		"unknown parts without end":   {io.MultiReader(strings.NewReader(entry), endless("<X>"+strings.Repeat("A", 1<<19)+"</X>")), camt.ErrTooLarge},
 		"balances without end":        {io.MultiReader(strings.NewReader(open), endless("<Bal/>")), camt.ErrTooLarge},
 		"text between without end":    {io.MultiReader(strings.NewReader(entry), endless("A")), camt.ErrTooLarge},
 		"a reader that breaks":        {io.MultiReader(strings.NewReader(open), iotest.ErrReader(io.ErrClosedPipe)), io.ErrClosedPipe},

@@ -204,12 +204,12 @@ func (t *transactionElement) fill(e *Entry) {
 	e.Creditor = t.Parties.Creditor.party(t.Parties.CreditorAccount)
 	e.Info = clean(t.Info)
 
-	remittance := unwrap(t.Remittance.Free)
+	remittance := []string{unwrap(t.Remittance.Free)}
 	for _, s := range t.Remittance.Structured {
 		e.CreditorReference = first(e.CreditorReference, clean(s.Reference))
-		remittance += " " + unwrap(s.Additional)
+		remittance = append(remittance, unwrap(s.Additional))
 	}
-	e.Remittance = clean(remittance)
+	e.Remittance = clean(strings.Join(remittance, " "))
 	if t.Return != nil {
 		e.Returned = true
 		e.ReturnReason = clean(t.Return.Reason.String() + " " + unwrap(t.Return.Additional))

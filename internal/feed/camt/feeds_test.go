@@ -1,6 +1,7 @@
 package camt_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -38,15 +39,14 @@ func TestFeeds(t *testing.T) {
 			if err := json.Unmarshal(text, &meta); err != nil {
 				t.Fatal(err)
 			}
-			file, err := os.Open(path)
+			file, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer file.Close()
 
 			var credits [][3]string
 			debits := 0
-			for item, err := range camt.Read(file) {
+			for item, err := range camt.Read(bytes.NewReader(file)) {
 				switch {
 				case err != nil:
 					t.Fatal(err)

@@ -85,17 +85,19 @@ type writer struct{ strings.Builder }
 func (w *writer) put(path, text string) {
 	names := strings.Split(path, "/")
 	for _, name := range names {
-		fmt.Fprintf(w, "<%s>", name)
+		w.printf("<%s>", name)
 	}
 	if err := xml.EscapeText(w, []byte(text)); err != nil {
 		panic(err) // a strings.Builder takes everything
 	}
 	for i := range names {
-		fmt.Fprintf(w, "</%s>", names[len(names)-1-i])
+		w.printf("</%s>", names[len(names)-1-i])
 	}
 }
 
-func (w *writer) amount(p money.Paise) { fmt.Fprintf(w, `<Amt Ccy="INR">%s</Amt>`, p) }
+func (w *writer) printf(format string, args ...any) { w.WriteString(fmt.Sprintf(format, args...)) }
+
+func (w *writer) amount(p money.Paise) { w.printf(`<Amt Ccy="INR">%s</Amt>`, p) }
 
 func (w *writer) mark(credit bool) {
 	w.put("CdtDbtInd", map[bool]string{true: "CRDT", false: "DBIT"}[credit])
@@ -105,7 +107,7 @@ func (w *writer) account(a *account) {
 	names := map[camt.Kind][2]string{
 		camt.Report: {"BkToCstmrAcctRpt", "Rpt"}, camt.Statement: {"BkToCstmrStmt", "Stmt"}, camt.Notification: {"BkToCstmrDbtCdtNtfctn", "Ntfctn"},
 	}[a.Kind]
-	fmt.Fprintf(w, `<Document xmlns="urn:iso:std:iso:20022:tech:xsd:%s.001.%02d"><%s><%s>`, a.Kind, a.Version, names[0], names[1])
+	w.printf(`<Document xmlns="urn:iso:std:iso:20022:tech:xsd:%s.001.%02d"><%s><%s>`, a.Kind, a.Version, names[0], names[1])
 	w.put("Id", a.ID)
 	w.WriteString("<Acct>")
 	w.put("Id/IBAN", a.Number)
@@ -127,7 +129,7 @@ func (w *writer) account(a *account) {
 		w.entry(a.Version, a.Entries[i:i+n])
 		i += n
 	}
-	fmt.Fprintf(w, "</%s></%s></Document>\n", names[1], names[0])
+	w.printf("</%s></%s></Document>\n", names[1], names[0])
 }
 
 func (w *writer) entry(version int, transactions []camt.Entry) {

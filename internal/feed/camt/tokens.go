@@ -86,8 +86,7 @@ func (t *tokens) line() int {
 
 // damaged names the faults of the XML itself; others, such as the reader's, stay as they are.
 func damaged(err error) error {
-	var syntax *xml.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*xml.SyntaxError](err); ok {
 		// The library's text quotes the file, so only the place is told.
 		return fmt.Errorf("%w (line %d)", ErrXML, syntax.Line)
 	}

@@ -1,6 +1,7 @@
 package mt940_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -39,15 +40,14 @@ func TestFeeds(t *testing.T) {
 			if err := json.Unmarshal(text, &meta); err != nil {
 				t.Fatal(err)
 			}
-			file, err := os.Open(path)
+			file, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer file.Close()
 
 			var credits [][2]string
 			debits, refused := 0, 0
-			for item, err := range mt940.Read(file) {
+			for item, err := range mt940.Read(bytes.NewReader(file)) {
 				switch {
 				case err != nil:
 					t.Fatal(err)

@@ -39,6 +39,8 @@ const endOfMessage = "-"
 var (
 	// NS is the German cooperative banks' "non SWIFT" field; 940 is a preamble of Rabobank's.
 	tagPattern = regexp.MustCompile(`^:(NS|[0-9]{2}[A-Z]?|940):`)
+	// A block of SWIFT's envelope: a brace alone may begin a line of a payer's text.
+	envelopePattern = regexp.MustCompile(`^\{[1-5]:`)
 	// ING ends messages with "-XXX".
 	endPattern = regexp.MustCompile(`^-(XXX|\}.*)?$`)
 )
@@ -62,7 +64,7 @@ func fields(r io.Reader) iter.Seq2[field, error] {
 		}
 		for number := 1; lines.Scan(); number++ {
 			line := decode(lines.Bytes())
-			if strings.HasPrefix(line, "{") {
+			if envelopePattern.MatchString(line) {
 				if !flush() || !yield(field{tag: endOfMessage, number: number}, nil) {
 					return
 				}

@@ -244,13 +244,14 @@ func (s *Statement) take(f field) {
 	case "28", "28C":
 		s.Number = f.text()
 	case "13", "13D":
-		s.Interim = true
+		s.Interim = s.Opening == nil
 	case "34F":
-		s.Interim = true
+		s.Interim = s.Opening == nil
 		if currency, err := money.ParseCurrency(f.text()[:min(3, len(f.text()))]); err == nil && s.Currency == "" {
 			s.Currency = currency
 		}
 	case "60F", "60M":
+		s.Interim = false // an MT942 has no balances, whatever else some banks put in both
 		s.Opening = s.balance(f)
 		if s.Opening != nil && s.Opening.Currency != "" {
 			s.Currency = s.Opening.Currency

@@ -308,6 +308,7 @@ func TestDetails(t *testing.T) {
 		"control characters":  {lines: "A\x00B\tC", details: "A B C"},
 		"a dash":              {lines: "RENT\n- OCTOBER", details: "RENT - OCTOBER"},
 		"a colon":             {lines: "RENT\n:OCTOBER: 61:", details: "RENT :OCTOBER: 61:"},
+		"a brace":             {lines: "RENT\n{OCTOBER}", details: "RENT {OCTOBER}"},
 		"a second field":      {lines: "RENT\n:86:OCTOBER", details: "RENT OCTOBER"},
 		"a bank's own fields": {lines: "RENT\n:NS:15ASHA", details: "RENT 15ASHA"},
 		"empty":               {},
@@ -368,6 +369,12 @@ func TestIntraday(t *testing.T) {
 	all := mustRead(t, ":20:X\n:25:1\n:34F:INRD10,00\n:34F:INRC10,00\n:61:261001C3,00NTRFX\n")
 	if s := all[0]; !s.Interim || s.Currency != money.INR || len(s.Lines) != 1 {
 		t.Errorf("read %+v", s)
+	}
+	// Some banks tell the time in an MT940, too.
+	for _, text := range []string{":13D:2610011200+0530\n:60F:C261001INR0,00", ":60F:C261001INR0,00\n:13D:2610011200+0530"} {
+		if mustRead(t, ":20:X\n:25:1\n"+text)[0].Interim {
+			t.Errorf("%q is taken for an MT942", text)
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ type writer struct {
 
 func (w *writer) line(format string, args ...any) {
 	w.lines++
-	fmt.Fprintf(w, format+w.newline, args...)
+	w.WriteString(fmt.Sprintf(format, args...) + w.newline)
 }
 
 func (w *writer) statement(s *statement) {
