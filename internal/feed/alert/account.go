@@ -113,6 +113,11 @@ func (d *document) ownAccount(verbs []verb) (tail string, ok bool) {
 		}
 		ok = ok || d.toYou(v)
 	}
+	for _, a := range d.accounts {
+		if a.before == "and" && !a.your {
+			return "", false // more than one account
+		}
+	}
 	if len(tails) == 0 {
 		// "your account has been credited … Account Number: XX1234"
 		for _, a := range d.accounts {
@@ -139,7 +144,7 @@ func (d *document) creditedBy(a account, v verb) bool {
 		return false
 	}
 	if a.end <= v.at { // "A/c XX1234 is credited", "Airtel Payments Bank a/c is credited"
-		if a.tail == "" && !a.your && !(a.first <= 5 && d.wordAt(a.first-1) == "bank") || a.before == "to" && !a.your {
+		if a.tail == "" && !a.your && !d.opens(a) || a.before == "to" && !a.your {
 			return false
 		}
 		if v.at-a.end > 6 {
@@ -166,6 +171,20 @@ func (d *document) creditedBy(a account, v verb) bool {
 		return a.first-v.at <= 12
 	}
 	return a.before == "" || a.before == "to" || a.before == "in" || a.before == "into" || a.before == "on" && a.your
+}
+
+// opens tells whether the text opens with the account: "Dear Customer, Acct is
+// credited", "Airtel Payments Bank a/c is credited".
+func (d *document) opens(a account) bool {
+	if a.first > 5 {
+		return false
+	}
+	for _, t := range d.tokens[:a.first] {
+		if t.digits || prepositions[t.word] || isMovement(t.word) {
+			return false
+		}
+	}
+	return true
 }
 
 // toYou tells the forms that name no account but the reader: "Received Rs.500

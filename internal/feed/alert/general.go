@@ -200,6 +200,9 @@ func readGeneral(text, lower string) feed.Reading {
 	if why == "" {
 		why = unclear
 	}
+	if foreign.in(d.words) {
+		return unparsed(r, foreign.why)
+	}
 	reversal, refund, yield := back.in(d.words), refunds.in(d.words), yields.in(d.words)
 	switch {
 	case against != nil && (why != "" || utr == "" && against.weight == firm):
