@@ -93,6 +93,10 @@ func TestNoCredits(t *testing.T) {
 		{"Payment of Rs.500 received towards your Credit Card XX1234 via UPI Ref No 600612345678", feed.Ignored},
 		{"Your A/c XX1234 available balance is Rs.5,000.00 as on 06-01-26", feed.Ignored},
 		{"Rs 500 has been added to your Some Wallet. Txn ID 600612345678", feed.Ignored},
+		{"Payment of Rs 500 received towards your BSES account no 100123 vide Ref No 600612345678. Thank you", feed.Unparsed},
+		{"Rs 500 credited to your Airtel account 9812345678 vide UPI Ref No 600612345678", feed.Unparsed},
+		{"Rs 1,000 credited to your PPF A/c XX1234 by UPI Ref No 600612345678", feed.Ignored},
+		{"Rs 1,000 received in your Dream Club account 5521, UPI Ref No 600612345678", feed.Unparsed},
 		{"", feed.Ignored},
 	}
 	for _, tt := range tests {
