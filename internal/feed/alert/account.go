@@ -8,6 +8,7 @@ type account struct {
 	tail       string // the last digits; "" where none is printed
 	your       bool   // "your a/c", "ur A/c"
 	before     string // the preposition before it: "to", "from" …; "" if none
+	other      bool   // "your Airtel account", "to PPF A/c": no account of a bank
 }
 
 var accountWords = words("ac acc acct account accnt accno acno acctno")
@@ -31,7 +32,7 @@ func (d *document) findAccounts() {
 			continue // "by a/c linked to mobile": the payer's
 		}
 		a.tail, a.end = d.tailAt(end)
-		a.your, a.before = d.ownerOf(i)
+		a.your, a.before, a.other = d.ownerOf(i)
 		d.accounts = append(d.accounts, a)
 		i = a.end - 1
 	}
@@ -73,26 +74,38 @@ func (d *document) tailAt(n int) (tail string, end int) {
 
 func isMask(w string) bool { return w != "" && strings.Trim(w, "x") == "" }
 
-var prepositions = words("to in into from by of on and with via through for at")
+var prepositions = words("to in into from by of on and with via through for at towards against")
+
+// bankWords call an account one of a bank. An account called otherwise may be
+// one with a shop, a telephone company or a broker.
+var bankWords = words(`bank banks sb sba ca cc od cd savings saving current salary nre nro own primary linked registered basic bsbd new
+	sbi state hdfc icici axis kotak pnb punjab bob baroda canara union ubi idfc indusind yes federal fedbank idbi iob uco boi bom maha maharashtra
+	cbi cboi central indian overseas sib kvb karur cub tmb rbl au bandhan dbs digibank dcb hsbc scb chartered citi equitas ujjivan jana esaf
+	suryoday utkarsh fincare unity shivalik nesfb capital sfb ippb jpb jpbl ppbl fino nsdl karnataka kbl jk jammu dhanlaxmi csb saraswat svc
+	cosmos tjsb gramin grameena kgb bgb slice jupiter fi niyo sbm psb dop post kotakbank hdfcbank`)
 
 // ownerOf looks back from the word for account at token n: "your HDFC Bank a/c",
 // "from A/c".
-func (d *document) ownerOf(n int) (your bool, before string) {
-	for i := n - 1; i >= max(0, n-7); i-- {
+func (d *document) ownerOf(n int) (your bool, before string, other bool) {
+	named, bank, stop := false, false, false
+	for i := n - 1; i >= max(0, n-7) && !stop; i-- {
 		t := d.tokens[i]
-		if strings.ContainsAny(d.text[t.end:d.tokens[i+1].start], ",;!?@") || isMovement(t.word) {
-			return your, ""
-		}
 		switch {
+		case strings.ContainsAny(d.text[t.end:d.tokens[i+1].start], ",;:!?@\n"), isMovement(t.word):
+			stop = true
 		case t.word == "your" || t.word == "ur":
 			your = true
 		case prepositions[t.word]:
-			return your, t.word
+			before, stop = t.word, true
 		case your:
-			return your, ""
+			stop = true
+		case bankWords[t.word]:
+			bank = true
+		case !t.digits && !currencyWords[t.word]:
+			named = true
 		}
 	}
-	return your, ""
+	return your, before, named && !bank && (your || before != "")
 }
 
 // ownAccount finds the own account that the verbs credit. Tail is "" where the
@@ -112,6 +125,11 @@ func (d *document) ownAccount(verbs []verb) (tail string, ok bool) {
 			}
 		}
 		ok = ok || d.toYou(v)
+	}
+	for _, a := range d.accounts {
+		if a.before == "and" && !a.your {
+			return "", false // more than one account
+		}
 	}
 	if len(tails) == 0 {
 		// "your account has been credited … Account Number: XX1234"
@@ -134,12 +152,15 @@ func (d *document) ownAccount(verbs []verb) (tail string, ok bool) {
 
 // creditedBy tells whether verb v credits account a.
 func (d *document) creditedBy(a account, v verb) bool {
+	if a.other {
+		return false
+	}
 	switch a.before {
-	case "from", "by", "of", "via", "through", "with", "and":
+	case "from", "by", "of", "via", "through", "with", "and", "for", "towards", "against", "on", "at":
 		return false
 	}
 	if a.end <= v.at { // "A/c XX1234 is credited", "Airtel Payments Bank a/c is credited"
-		if a.tail == "" && !a.your && !(a.first <= 5 && d.wordAt(a.first-1) == "bank") || a.before == "to" && !a.your {
+		if a.tail == "" && !a.your && !d.opens(a) || a.before == "to" && !a.your {
 			return false
 		}
 		if v.at-a.end > 6 {
@@ -165,7 +186,21 @@ func (d *document) creditedBy(a account, v verb) bool {
 		}
 		return a.first-v.at <= 12
 	}
-	return a.before == "" || a.before == "to" || a.before == "in" || a.before == "into" || a.before == "on" && a.your
+	return true
+}
+
+// opens tells whether the text opens with the account: "Dear Customer, Acct is
+// credited", "Airtel Payments Bank a/c is credited".
+func (d *document) opens(a account) bool {
+	if a.first > 5 {
+		return false
+	}
+	for _, t := range d.tokens[:a.first] {
+		if t.digits || prepositions[t.word] || isMovement(t.word) {
+			return false
+		}
+	}
+	return true
 }
 
 // toYou tells the forms that name no account but the reader: "Received Rs.500

@@ -37,7 +37,7 @@ var warnings = []warning{
 	sentence("chq deposit subject to clearance", nil), sentence("chq deposits subject to clearing", nil),
 	sentence("cheques subject to realisation", nil), sentence("subject to chq realisation", nil),
 	sentence("please install", nil), sentence("pls install", nil), sentence("block a c", disputes), sentence("small txns use upi lite", nil),
-	sentence("call 18001234 if cash not received", nil),
+	sentence("would like to inform", nil), sentence("toll free", disputes),
 }
 
 // warningStarts are the first words, to pass the others quickly.
@@ -71,6 +71,9 @@ func dropBoilerplate(text string, list []token) (kept []token, link bool) {
 }
 
 func warningEnd(text string, list []token, i int) int {
+	if end := disownEnd(list, i); end > i {
+		return end
+	}
 	if !warningStarts[list[i].word] {
 		return i
 	}
@@ -97,6 +100,31 @@ func warningEnd(text string, list []token, i int) int {
 	}
 	return i
 }
+
+// disownEnd is the token behind "if this was not done by you" and its many
+// kin, and behind a toll-free number to call.
+func disownEnd(list []token, i int) int {
+	switch list[i].word {
+	case "please", "pls", "kindly":
+		if i+2 < len(list) && list[i+1].word == "call" && list[i+2].digits && strings.HasPrefix(list[i+2].word, "18") {
+			return i + 3
+		}
+	case "if", "case":
+		for n := i + 1; n < min(i+6, len(list)); n++ {
+			if w := list[n].word; w != "not" && w != "didn" && w != "haven" {
+				continue
+			}
+			for end := n + 1; end < min(n+6, len(list)); end++ {
+				if disowned[list[end].word] {
+					return end + 1
+				}
+			}
+		}
+	}
+	return i
+}
+
+var disowned = words("done initiated authorised authorized made performed used requested aware recognised recognized availed yours")
 
 // webEnd is the token behind the address that starts at token i.
 func webEnd(text string, list []token, i int) int {

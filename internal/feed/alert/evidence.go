@@ -105,15 +105,17 @@ var against = []evidence{
 	hints("it speaks of the future", `soon, scheduled, pending, initiated, processing, subject to, expected, upcoming, tomorrow, if, unless, until, once,
 		provided, when, would, shall, will, might, may be`),
 	hints("it speaks of a failure", `fail, fails, failing, decline, error, returned, return, invalid, expired, stopped, not, unsuccess, revoked, undelivered,
-		denied, refused, void, disputed, fraud, suspicious, freeze, frozen, hold, held, blocked`),
+		denied, refused, void, disputed, freeze, frozen, hold, held, blocked`),
 	hints("it speaks of a card", `card, cards, visa, mastercard, rupay, pos, amex`),
-	hints("it speaks of an offer", `loan, emi, cashback, cash back, reward, rewards, points, coins, voucher, bonus, offer, offers, exclusive, win, won, free, earn, bet, game, spin`),
-	hints("it speaks of points or units", `point, coin, nps, epf, passbook, contribution, sms pack`),
-	hints("it asks for a call or a click", `please call, pls call, contact us, otp is, password, link, login, log in, http, www`),
-	hints("it names a foreign currency", `usd, eur, gbp, aed, sgd, dollar, dollars, euro, euros, pounds, sar, jpy, cad, aud`),
+	hints("it speaks of an offer", `loan, emi, reward, rewards, points, coins, voucher, bonus, offer, offers, exclusive, win, won, earn, bet, game, spin`),
+	hints("it speaks of points or units", `point, coin, nps, epf, ppf, ssy, passbook, contribution, sms pack`),
+	hints("it asks for a call or a click", `please call, pls call, link, http, www`),
 	remarks("it speaks of a bill or a purchase", `bill, invoice, receipt, order, booking, ticket, fee, fees, charge, charges, fine, penalty, due, dues, outstanding, overdue, gift, invest, insurance,
 		policy, premium, deal, sale, gold, unit, data, validity, score`),
 }
+
+// foreign money is none the gateway counts.
+var foreign = speaks("a foreign currency", `usd, eur, gbp, aed, sgd, dollar, dollars, euro, euros, pounds, sar, jpy, cad, aud`)
 
 // back is money that comes back to the account.
 var back = speaks("the reversal of an own debit", `reversal, reversed, upi rev, imps rev, neft rev, rev upi, rev imps, reversing, rvsl, reversl, reverse, rollback, credit adjustment, chargeback,

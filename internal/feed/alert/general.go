@@ -23,7 +23,7 @@ func newDocument(text, lower string) *document {
 	b.Grow(len(text) + 16)
 	b.WriteByte(' ')
 	for _, t := range d.tokens {
-		if address := addressAt(text, t.start); address {
+		if addressAt(text, t.start) {
 			continue // reward@upi speaks of nothing
 		}
 		b.WriteString(t.word)
@@ -33,11 +33,14 @@ func newDocument(text, lower string) *document {
 	return d
 }
 
+// maxAddress bounds the search for the end of an address.
+const maxAddress = 128
+
 // addressAt tells whether the byte at is inside of a UPI or e-mail address.
 func addressAt(text string, at int) bool {
 	inside := func(c byte) bool { return isAlnum(rune(c)) || c == '.' || c == '-' || c == '_' }
 	i := at
-	for i < len(text) && inside(text[i]) {
+	for i < min(len(text), at+maxAddress) && inside(text[i]) {
 		i++
 	}
 	if i < len(text) && text[i] == '@' && i+1 < len(text) && isLetter(rune(text[i+1])) {
@@ -199,6 +202,9 @@ func readGeneral(text, lower string) feed.Reading {
 	utr, unclear := d.utrIn()
 	if why == "" {
 		why = unclear
+	}
+	if foreign.in(d.words) {
+		return unparsed(r, foreign.why)
 	}
 	reversal, refund, yield := back.in(d.words), refunds.in(d.words), yields.in(d.words)
 	switch {

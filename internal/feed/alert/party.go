@@ -14,6 +14,9 @@ var (
 	pathName = regexp.MustCompile(`(?i)\b(?:upi|imps|neft|rtgs)(?:/[a-z0-9]{2,5}){0,2}/[a-z0-9]{12,22}/\s?([A-Za-z][A-Za-z.&' -]{1,59}?)\s*(?:[/.\n(]|$|\bon\b|-\s)`)
 )
 
+// apps pass payments on; they pay nothing.
+var apps = words("phonepe gpay google paytm bhim amazon cred upi imps neft rtgs")
+
 // payer is who paid, as far as the text surely says it.
 func (d *document) payer() (vpa, name string) {
 	for _, m := range address.FindAllStringIndex(d.text, 4) {
@@ -21,7 +24,7 @@ func (d *document) payer() (vpa, name string) {
 			continue // an e-mail address goes on
 		}
 		before := strings.TrimRight(d.lower[:m[0]], " :(")
-		if strings.HasSuffix(before, " to") || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
+		if last := d.wordAt(d.tokenAt(m[0]) - 1); last == "to" || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
 			continue // the own one
 		}
 		found, err := upi.ParseVPA(d.text[m[0]:m[1]])
@@ -42,7 +45,7 @@ func (d *document) payer() (vpa, name string) {
 		candidate := strings.Trim(d.text[m[2]:m[3]], " .-/")
 		lower := lowerASCII(candidate)
 		if accountWords[strings.Fields(lower + " .")[0]] || strings.Contains(lower, "a/c") || strings.HasPrefix(lower, "vpa") ||
-			strings.HasPrefix(lower, "your") || strings.HasPrefix(lower, "bank") {
+			strings.HasPrefix(lower, "your") || apps[lower] || strings.HasPrefix(lower, "bank") {
 			continue
 		}
 		name = strings.Join(strings.Fields(candidate), " ")

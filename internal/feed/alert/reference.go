@@ -195,7 +195,7 @@ func (d *document) inPath(at int) bool {
 // or a number with decimals.
 func (d *document) inAddress(start, end int) bool {
 	i := end
-	for i < len(d.text) && (isAlnum(rune(d.text[i])) || strings.IndexByte("._-", d.text[i]) >= 0) {
+	for i < min(len(d.text), end+maxAddress) && (isAlnum(rune(d.text[i])) || strings.IndexByte("._-", d.text[i]) >= 0) {
 		i++
 	}
 	if i < len(d.text) && d.text[i] == '@' {

@@ -118,7 +118,7 @@ var placeholders = map[string]string{
 	"name":    `([\pL0-9][^\n@/;:]{0,59}?)`,
 	"note":    `([^\n;]{0,80}?)`,
 	"word":    `[^\s]{1,40}?`,
-	"any":     `[^\n]{0,80}?`,
+	"any":     `([^\n]{0,80}?)`,
 	"phone":   `[0-9][0-9 /-]{2,24}`,
 	"link":    `(?:https?://|www\.)?[0-9a-z./_?=-]{4,80}`,
 }
@@ -256,7 +256,7 @@ func (t *template) read(text, lower string) (r feed.Reading, ok bool) {
 		}
 		// What the payer or anybody else chose freely must not turn the message
 		// into another one.
-		if field == "name" || field == "note" {
+		if field == "name" || field == "note" || field == "any" {
 			if said := newDocument(value, lowerASCII(value)); isForeign(said) {
 				return r, false
 			}

@@ -33,8 +33,8 @@ func whenIn(lower string) (at time.Time, dateOnly bool) {
 			}
 			return lower[m[2*i]:m[2*i+1]]
 		}
-		if end := m[1]; end < len(lower) && isDigit(rune(lower[end])) {
-			continue // a part of a longer number
+		if end := m[1]; end < len(lower) && (isDigit(rune(lower[end])) || lower[end] == ':') {
+			continue // a part of a longer number, or "03 AUG 16:02"
 		}
 		t, clock, ok := makeTime(part)
 		if !ok {
