@@ -163,7 +163,7 @@ func TestAnyLayout(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v in\n%s", err, content)
 		}
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 		var got []movementRow
 		for line, err := range s.Lines(t.Context()) {
 			if err != nil {
@@ -222,7 +222,7 @@ func TestNoFalseCredit(t *testing.T) {
 		if err != nil {
 			return // refusing the file is no false credit
 		}
-		defer s.Close()
+		defer func() { _ = s.Close() }()
 		credits := map[string]movementRow{}
 		for _, r := range rows {
 			if r.credit {
