@@ -67,7 +67,7 @@ func TestFeeds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer s.Close()
+			defer func() { _ = s.Close() }()
 			got := map[movement]int{}
 			lines := 0
 			for line, err := range s.Lines(t.Context()) {

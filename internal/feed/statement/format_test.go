@@ -76,7 +76,7 @@ func TestSameWhateverTheFormat(t *testing.T) {
 func TestTypedCells(t *testing.T) {
 	t.Parallel()
 	f := excelize.NewFile()
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	at := time.Date(2026, time.May, 3, 14, 30, 5, 0, time.UTC)
 	for i, row := range [][]any{
 		{"Transaction Date", "Value Date", "Particulars", "Debit", "Credit", "Balance"},
@@ -238,7 +238,7 @@ func TestStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	for range 2 { // the lines can be read again, and left early
 		for line, err := range s.Lines(t.Context()) {
 			if err != nil || line.Kind != feed.Credit || line.Amount != 100*money.Rupee {

@@ -42,7 +42,7 @@ var headings = map[string]role{
 	"utr": utrColumn, "utr no": utrColumn, "utr number": utrColumn, "rrn": utrColumn, "rrn no": utrColumn, "rrn number": utrColumn, "utr rrn": utrColumn, "rrn utr": utrColumn,
 	"bank reference": reference, "transaction id": reference, "tran id": reference, "txn id": reference, "instrument id": reference, "inst no": reference,
 	"chqno": reference, "chequeno": reference, "chq no": reference, "cheque no": reference, "cheque number": reference, "chq": reference,
-	"debit": debit, "debits": debit, "dr": debit, "withdrawal": debit, "withdrawals": debit, "withdraw": debit, "withdrawl": debit, "withdrawls": debit, "paid out": debit,
+	"debit": debit, "debits": debit, "dr": debit, "withdrawal": debit, "withdrawals": debit, "withdraw": debit, "paid out": debit,
 	"money out": debit, "payments": debit, "outflow": debit, "payment": debit,
 	"credit": credit, "credits": credit, "cr": credit, "deposit": credit, "deposits": credit, "paid in": credit,
 	"money in": credit, "receipts": credit, "receipt": credit, "inflow": credit, "lodgement": credit, "lodgements": credit,
@@ -89,10 +89,10 @@ func roleOf(cell string) role {
 		return r
 	}
 	words := strings.Fields(text)
-	has := func(any ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(any, w) })
+	has := func(some ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(some, w) })
 	}
-	isDebit := has("debit", "debits", "dr", "withdrawal", "withdrawals", "withdrawn", "withdraw", "withdrawl", "withdrawls", "debited", "outflow")
+	isDebit := has("debit", "debits", "dr", "debited", "outflow") || strings.Contains(text, "withdraw")
 	isCredit := has("credit", "credits", "cr", "deposit", "deposits", "deposited", "credited", "inflow", "lodgement")
 	switch {
 	case len(words) > 6 || has("count", "counts", "total", "opening", "summary", "limit"):

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"golang.org/x/net/html"
-	"golang.org/x/net/html/atom"
 )
 
 // htmlTable reads the rows of all tables of a page, as the sites of some banks
@@ -41,17 +40,17 @@ func htmlTable(open func() io.Reader) rows {
 					t.text(z.Text())
 				case html.StartTagToken, html.SelfClosingTagToken:
 					name, attrs := z.TagName()
-					switch tag := atom.Lookup(name); tag {
-					case atom.Tr, atom.Table:
+					switch tag := string(name); tag {
+					case "tr", "table":
 						done, ok := t.end()
 						if ok && !yield(done, nil) {
 							return
 						}
-						if tag == atom.Tr {
+						if tag == "tr" {
 							t.row++
 							t.open = true
 						}
-					case atom.Td, atom.Th:
+					case "td", "th":
 						if !t.open { // HTML lets the row's tag be left out
 							t.row++
 							t.open = true
@@ -60,21 +59,21 @@ func htmlTable(open func() io.Reader) rows {
 							yield(row{}, formatError("row %d has more than %d columns: that is no bank's statement", t.row, maxColumns))
 							return
 						}
-					case atom.Br, atom.P, atom.Div:
+					case "br", "p", "div":
 						t.text([]byte(" "))
-					case atom.Script, atom.Style:
+					case "script", "style":
 						t.skip = true
 					}
 				case html.EndTagToken:
 					name, _ := z.TagName()
-					switch atom.Lookup(name) {
-					case atom.Tr, atom.Table:
+					switch string(name) {
+					case "tr", "table":
 						if done, ok := t.end(); ok && !yield(done, nil) {
 							return
 						}
-					case atom.Td, atom.Th:
+					case "td", "th":
 						t.closeCell()
-					case atom.Script, atom.Style:
+					case "script", "style":
 						t.skip = false
 					}
 				case html.CommentToken, html.DoctypeToken:

@@ -141,8 +141,9 @@ func opposed(side role) role {
 		return credit
 	case credit:
 		return debit
+	default:
+		return side
 	}
-	return side
 }
 
 // compare sets the verdict, and the direction where only the balance tells it.

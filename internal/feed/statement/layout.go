@@ -179,7 +179,7 @@ type plan struct {
 	newestFirst bool
 	swapped     bool // the headings of debit and credit are the wrong way round
 	owed        bool // the balance is what is owed: a credit lowers it
-	chained     bool // the running balance holds throughout but for single rows
+	chained     bool // the running balance is held against each row
 	signed      bool // a minus is how a single amount says debit
 	flagless    bool // the column headed as a flag holds none
 	refIsUTR    bool // the reference column repeats the narration's UTR wherever both have one

@@ -53,7 +53,7 @@ func csvOf(table [][]string) []byte {
 func xlsxOf(tb testing.TB, table [][]string) []byte {
 	tb.Helper()
 	f := excelize.NewFile()
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	w, err := f.NewStreamWriter("Sheet1")
 	if err != nil {
 		tb.Fatal(err)
@@ -101,7 +101,9 @@ func BenchmarkRead(b *testing.B) {
 				if n != rows {
 					b.Fatalf("%d rows", n)
 				}
-				s.Close()
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

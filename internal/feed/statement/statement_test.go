@@ -25,7 +25,7 @@ func read(ctx context.Context, content []byte, opts statement.Options) (string, 
 	if err != nil {
 		return "", err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s bank=%s account=%s rows=%d newest-first=%t\n", s.Format, s.Bank, s.AccountTail, s.Rows, s.NewestFirst)
 	for _, p := range s.Problems {

@@ -200,11 +200,13 @@ func unlabelled(ref string) string {
 	return ref
 }
 
-// minTies are the balances that must tie before they overrule the headings, or
-// are held against a row that does not.
 const (
-	minTies    = 2
-	minChained = 5
+	// minTies are the balances that must tie before they overrule the headings.
+	minTies = 2
+	// gapsPerTie is how many balances that do not follow, for each that does, a
+	// file may have whose balances are still held against its rows. An export of
+	// chosen rows alone has next to none that follow.
+	gapsPerTie = 4
 )
 
 // planned reads the file until what it says and how it is read agree: most
@@ -226,7 +228,7 @@ func (l *layout) planned(ctx context.Context) (plan, *evidence, error) {
 			break
 		}
 	}
-	p.chained = ev.verdicts[ties] >= minChained && ev.verdicts[ties] >= 9*(ev.verdicts[gap]+ev.verdicts[opposite])
+	p.chained = ev.verdicts[gap] <= gapsPerTie*ev.verdicts[ties]
 	p.refIsUTR = ev.refAgrees >= 3 && ev.refDiffers == 0 && l.bank != "kotak"
 	p.opposite = map[upi.UTR]moves{}
 	for utr, m := range ev.moves {
@@ -308,7 +310,11 @@ func (l *layout) check(p *plan, ev *evidence) (problems []string, untrusted stri
 		add("the balance is what is owed: credits lower it")
 	}
 	if n := ev.verdicts[gap]; n > 0 {
-		add("%d rows do not follow from the balance before them: rows may be missing", n)
+		text := "%d rows do not follow from the balance before them: rows may be missing"
+		if !p.chained {
+			text = "the balances do not follow from each other, as in an export of chosen rows: %d rows are taken at their word"
+		}
+		add(text, n)
 	}
 	if n := ev.verdicts[opposite]; n > 0 {
 		add("%d rows move the balance the other way than they say", n)
