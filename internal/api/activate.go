@@ -12,7 +12,7 @@ import (
 
 // activate asks for a deposit: POST /api/v1/transaction/activate.
 func (d *Door) activate(c *call) (any, error) {
-	body, err := c.body()
+	body, err := c.body(maxBody)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
@@ -27,6 +28,7 @@ type call struct {
 	dir      *directory.Snapshot // of the moment the call came
 	merchant *directory.Merchant // who calls, where it is a merchant
 	feed     *directory.Feed     // who calls, where it is a feed
+	now      func() time.Time
 }
 
 // answer gives what a call is answered with, HTTP 200 and that value as JSON,
@@ -39,17 +41,18 @@ const (
 	mostPath    = 200      // bytes of a path that are logged
 )
 
-// body reads the request's body. The error is a *requestError.
-func (c *call) body() ([]byte, error) {
+// body reads the request's body of at most so many bytes. The error is a
+// *requestError.
+func (c *call) body(most int64) ([]byte, error) {
 	var buf bytes.Buffer
-	buf.Grow(int(min(max(c.ContentLength, 0), maxBody)) + bytes.MinRead)
-	_, err := buf.ReadFrom(http.MaxBytesReader(c.writer, c.Body, maxBody))
+	buf.Grow(int(min(max(c.ContentLength, 0), most)) + bytes.MinRead)
+	_, err := buf.ReadFrom(http.MaxBytesReader(c.writer, c.Body, most))
 	var tooLong *http.MaxBytesError
 	switch {
 	case err == nil:
 		return buf.Bytes(), nil
 	case errors.As(err, &tooLong):
-		f := badBody(fmt.Sprintf("must have at most %d bytes", maxBody))
+		f := badBody(fmt.Sprintf("must have at most %d bytes", most))
 		f.status, f.message = http.StatusRequestEntityTooLarge, "The request is too large: send it in smaller pieces"
 		// A client that is still sending when the connection closes never
 		// reads the answer, so some more of the body is thrown away.
@@ -120,7 +123,7 @@ func encode(v any) []byte {
 func (d *Door) serve(route string, next answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := d.Now()
-		c := &call{Request: r, writer: w, query: r.URL.Query(), dir: d.Directory.Current()}
+		c := &call{Request: r, writer: w, query: r.URL.Query(), dir: d.Directory.Current(), now: d.Now}
 		out := d.reply(r.Context(), c, next)
 		out.write(w)
 		took := d.Now().Sub(start)
@@ -170,6 +173,9 @@ func (d *Door) reply(ctx context.Context, c *call, next answer) (out reply) {
 	var bad *requestError
 	switch {
 	case err == nil:
+		if whole, ok := v.(reply); ok {
+			return whole
+		}
 		return jsonReply(http.StatusOK, v)
 	case errors.As(err, &refusal):
 		return jsonReply(http.StatusOK, failure{Status: "fail", Message: refusal.Message})

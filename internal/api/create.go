@@ -23,7 +23,7 @@ type createdParams struct {
 
 // create assigns a wallet: POST /api/v1/transaction/create/{wallet_type}.
 func (d *Door) create(c *call) (any, error) {
-	body, err := c.body()
+	body, err := c.body(maxBody)
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,8 @@ type Config struct {
 	Desk      Desk
 	Store     Store
 	Directory *directory.Cache
+	Intake    Intake
+	Importer  Importer
 	Now       func() time.Time
 	// ClientAddr tells the address a request comes from, for the merchants'
 	// allow lists. Nil takes the connection's: right where no proxy stands
@@ -59,8 +61,9 @@ type Config struct {
 
 // Metrics measure the doors. docs/metrics.md lists them.
 type Metrics struct {
-	Requests     *prometheus.HistogramVec // seconds, by route and status
-	FeedRefusals *prometheus.CounterVec   // records, by feed
+	Requests      *prometheus.HistogramVec // seconds, by route and status
+	FeedRefusals  *prometheus.CounterVec   // records, by feed
+	FeedStrangers *prometheus.CounterVec   // requests, by feed
 }
 
 // NewMetrics registers the doors' metrics.
@@ -73,6 +76,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"route", "status"}),
 		FeedRefusals: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "milaan_feed_refused_total", Help: "Records of feeds that were refused, malformed ones included.",
+		}, []string{"feed"}),
+		FeedStrangers: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_feed_strangers_total", Help: "Requests to feeds whose sender did not prove itself by signature.",
 		}, []string{"feed"}),
 	}
 }
@@ -125,10 +131,12 @@ func (d *Door) Merchants() http.Handler {
 	return mux
 }
 
-// Feeds serves /feeds/{id}.
+// Feeds serves /feeds/{id}, and what banks call below it.
 func (d *Door) Feeds() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/feeds/{id}", d.serve("feed", d.ofFeed(only(http.MethodPost, d.report))))
+	report := d.serve("feed", d.ofFeed(only(http.MethodPost, d.report)))
+	mux.Handle("/feeds/{id}", report)
+	mux.Handle("/feeds/{id}/{endpoint}", report)
 	mux.Handle("/", d.serve("unknown", nowhere))
 	return mux
 }

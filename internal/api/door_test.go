@@ -2,8 +2,10 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -18,6 +20,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/money"
 )
 
@@ -129,6 +132,10 @@ func sample() contents {
 		Feeds: []*directory.Feed{
 			{ID: "bank1", Kind: directory.FeedJSON, Wallet: "w1", Token: "feedtoken"},
 			{ID: "phone1", Kind: directory.FeedSMS, Wallet: "w1", Token: "smstoken"},
+			{ID: "razor", Kind: "razorpay", Wallet: "w1", Token: "unused", Secrets: directory.FeedSecrets{Signing: "hook-secret"}},
+			{ID: "bare", Kind: "razorpay", Wallet: "w1", Token: "unused"},
+			{ID: "upload", Kind: directory.FeedStatement, Wallet: "w1", Token: "filetoken"},
+			{ID: "letters", Kind: directory.FeedEmail, Wallet: "w1", Token: "mailtoken"},
 			{ID: "old", Kind: directory.FeedJSON, Wallet: "w1", Token: "oldtoken", Retired: true},
 			{ID: "blank", Kind: directory.FeedJSON, Wallet: "w1"},
 		},
@@ -143,6 +150,23 @@ type house struct {
 	log     strings.Builder
 	metrics *prometheus.Registry
 	handler http.Handler
+	imports importer
+}
+
+// importer is a double that keeps what it was given.
+type importer struct {
+	name, text string
+	result     intake.Imported
+	err        error
+}
+
+func (i *importer) Import(_ context.Context, _ *directory.Feed, _ *directory.Wallet, file intake.File) (intake.Imported, error) {
+	text := make([]byte, file.Size)
+	if _, err := file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+		return intake.Imported{}, err
+	}
+	i.name, i.text = file.Name, string(text)
+	return i.result, i.err
 }
 
 func open(tb testing.TB, desk *desk) *house {
@@ -158,8 +182,15 @@ func (h *house) serve(tb testing.TB, log *slog.Logger) http.Handler {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	reader, err := intake.New(func(context.Context, string) ([]string, error) {
+		return nil, &net.DNSError{Err: "no such name", IsNotFound: true}
+	}, func() time.Time { return h.clock })
+	if err != nil {
+		tb.Fatal(err)
+	}
 	door := api.New(api.Config{
 		Desk: h.desk, Store: h.store, Directory: cache, Log: log,
+		Intake: reader, Importer: &h.imports,
 		Now:     func() time.Time { return h.clock },
 		Metrics: api.NewMetrics(h.metrics),
 	})

@@ -1,6 +1,14 @@
 package api_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -12,6 +20,8 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/feed/sms"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/money"
 )
 
@@ -75,7 +85,7 @@ func TestReportRefused(t *testing.T) {
 		{"retired feed", "old", "Bearer oldtoken", good, 404, "Not found"},
 		{"a feed without a token", "blank", "Bearer ", good, 404, "Not found"},
 		{"token in the URL", "bank1?secret=feedtoken", "", good, 404, "Not found"},
-		{"other kind", "phone1", "Bearer smstoken", good, 400, `{"status":"fail","message":"Feed phone1 is of kind sms: this version reads json feeds"}`},
+		{"no SMS", "phone1", "Bearer smstoken", good, 400, `{"status":"fail","message":"The request is not valid: correct what errors names and send it again","errors":{"body":["` + sms.ErrShape.Error() + `"]}}`},
 		{"no JSON", "bank1", "Bearer feedtoken", `{'credits':[]}`, 400, notValid + `{"body":["must be JSON: {\"credits\":[…]}; it goes wrong at byte 2"]}}`},
 		{"no credits", "bank1", "Bearer feedtoken", `{}`, 400, notValid + `{"body":["must be an object with a list of credits: {\"credits\":[…]}"]}}`},
 		{"too large", "bank1", "Bearer feedtoken", strings.Repeat(" ", 1<<20+1), 413,
@@ -96,4 +106,128 @@ func TestReportRefused(t *testing.T) {
 		expect(t, open(t, &desk{err: deposit.ErrBusy}).report("bank1", "Bearer feedtoken", good), 503,
 			`{"status":"fail","message":"Too many requests are waiting: try again shortly"}`)
 	})
+}
+
+// TestReportSMS: what a forwarder posts becomes a credit with the message it was
+// read from; what the phone's owner got from others stays theirs.
+func TestReportSMS(t *testing.T) {
+	t.Parallel()
+	h := open(t, &desk{})
+	const text = "Dear Customer, Acct XX123 is credited with Rs 1499.00 on 02-Jan-26 from SAMPLE PAYER. UPI:627812345691-ICICI Bank."
+	post := func(from, text string) feed.Item {
+		t.Helper()
+		body, err := json.Marshal(map[string]any{"from": from, "text": text, "sentStamp": now.UnixMilli()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect(t, h.report("phone1", "Bearer smstoken", string(body)), 200, `{"accepted":0,"duplicate":0,"matched":0,"refused":[]}`)
+		return h.desk.items[0]
+	}
+	item := post("JD-ICICIT-S", text)
+	if e := item.Credit; e == nil || e.UTR != "627812345691" || e.Amount != 1499*money.Rupee || e.Trust != feed.Provisional || !e.At.Equal(now) {
+		t.Errorf("read %+v of %+v", item.Credit, item.Message)
+	}
+	if m := item.Message; m == nil || string(m.Raw) != text || m.Sender != "JD-ICICIT-S" {
+		t.Errorf("kept %+v", m)
+	}
+	for _, forger := range []string{"+919812345678", "JD-ICICIT-P", "JD-1C1C1T-S", "AMAZON"} {
+		if item := post(forger, text); item.Credit != nil || item.Refusal == "" || item.Message == nil {
+			t.Errorf("%s: %+v", forger, item)
+		}
+		if item := post(forger, "See you at eight"); item.Credit != nil || item.Message == nil || item.Message.Raw != nil {
+			t.Errorf("a private message is kept as %+v", item.Message)
+		}
+	}
+}
+
+// TestReportHook: a provider proves itself by its signature, and strangers learn
+// nothing.
+func TestReportHook(t *testing.T) {
+	t.Parallel()
+	h := open(t, &desk{})
+	const body = `{"entity":"event","event":"payment.captured","contains":["payment"],"payload":{"payment":{"entity":{"id":"pay_A1","entity":"payment",` +
+		`"amount":149900,"currency":"INR","status":"captured","method":"upi","vpa":"payer@okaxis","amount_refunded":0,"captured":true,` +
+		`"acquirer_data":{"rrn":"627812345680"},"created_at":1767346445}}},"created_at":1767346445}`
+	post := func(id, signature string) *httptest.ResponseRecorder {
+		r := request(http.MethodPost, "/feeds/"+id, body)
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("X-Razorpay-Signature", signature)
+		return h.do(r)
+	}
+	mac := hmac.New(sha256.New, []byte("hook-secret"))
+	_, _ = mac.Write([]byte(body))
+	signature := hex.EncodeToString(mac.Sum(nil))
+	if w := post("razor", signature); w.Code != http.StatusOK {
+		t.Fatalf("answered %d: %s", w.Code, w.Body)
+	}
+	if e := h.desk.items[0].Credit; e == nil || e.UTR != "627812345680" || e.Amount != 1499*money.Rupee || e.Trust != feed.Confirmed {
+		t.Errorf("read %+v of %+v", e, h.desk.items[0].Message)
+	}
+	h.desk.items = nil
+	expect(t, post("razor", strings.Repeat("0", 64)), 404, "Not found")
+	expect(t, post("razor", ""), 404, "Not found")
+	if w := post("bare", signature); w.Code != http.StatusServiceUnavailable || !strings.Contains(h.log.String(), "bare") {
+		t.Errorf("a feed without a secret answers %d", w.Code)
+	}
+	if h.desk.items != nil {
+		t.Errorf("forged: gave the desk %+v", h.desk.items)
+	}
+	for _, secret := range []string{"627812345680", "payer@okaxis", "hook-secret"} {
+		if strings.Contains(h.log.String(), secret) {
+			t.Errorf("the log holds %s", secret)
+		}
+	}
+}
+
+// TestReportMail: a letter that is nobody's word counts for nothing.
+func TestReportMail(t *testing.T) {
+	t.Parallel()
+	h := open(t, &desk{})
+	letter := "From: HDFC Bank <alerts@hdfcbank.net>\r\nTo: shop@example.com\r\nSubject: View: Account update\r\nDate: Fri, 02 Jan 2026 15:00:00 +0530\r\n\r\n" +
+		"Dear Customer, Rs. 160.00 is successfully credited to your account **7722 by VPA a@ybl A B on 02-01-26. Your UPI transaction reference number is 620132678501.\r\n"
+	expect(t, h.report("letters", "Bearer mailtoken", letter), 200, `{"accepted":0,"duplicate":0,"matched":0,"refused":[]}`)
+	if item := h.desk.items[0]; item.Credit != nil || item.Refusal == "" || item.Message.UTR != "620132678501" {
+		t.Errorf("an unsigned letter gave %+v", item)
+	}
+	if w := h.report("letters", "Bearer mailtoken", "no letter"); w.Code != http.StatusBadRequest {
+		t.Errorf("no letter answers %d", w.Code)
+	}
+}
+
+// TestReportStatement: a file as the body, and as a form's field.
+func TestReportStatement(t *testing.T) {
+	t.Parallel()
+	h := open(t, &desk{})
+	h.imports.result = intake.Imported{New: 2, Known: 1, Matched: 1, Open: []feed.StatementLine{
+		{Number: 7, Outcome: feed.Outcome{Result: feed.Unread, Why: "no date"}},
+	}}
+	const answer = `{"accepted":2,"duplicate":1,"matched":1,"refused":[{"index":7,"error":"no date"}]}`
+	expect(t, h.report("upload", "Bearer filetoken", "Date,Narration"), 200, answer)
+	if h.imports.text != "Date,Narration" {
+		t.Errorf("imported %q", h.imports.text)
+	}
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	field, err := w.CreateFormFile("file", "june.csv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(field, "A,B"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := request(http.MethodPost, "/feeds/upload", form.String())
+	r.Header.Set("Authorization", "Bearer filetoken")
+	r.Header.Set("Content-Type", w.FormDataContentType())
+	expect(t, h.do(r), 200, answer)
+	if h.imports.text != "A,B" || h.imports.name != "june.csv" {
+		t.Errorf("imported %q of %s", h.imports.text, h.imports.name)
+	}
+	h.imports.err = fmt.Errorf("%w: it is locked", intake.ErrStatement)
+	if w := h.report("upload", "Bearer filetoken", "x"); w.Code != http.StatusBadRequest || !strings.Contains(w.Body.String(), "it is locked") {
+		t.Errorf("answered %d: %s", w.Code, w.Body)
+	}
+	expect(t, h.report("upload", "Bearer other", "x"), 404, "Not found")
 }

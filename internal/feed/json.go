@@ -14,13 +14,16 @@ import (
 	"github.com/milaan/milaan/upi"
 )
 
+// MaxAhead is how far ahead the bank's time may lie: clocks differ, and banks
+// date entries forward.
+const MaxAhead = 24 * time.Hour
+
 // Bounds of a JSON report. Texts are counted in characters.
 const (
 	maxRecords = 20_000
 	maxVPA     = 255
 	maxName    = 190
 	maxNote    = 500
-	maxAhead   = 24 * time.Hour // clocks differ, and banks date entries forward
 )
 
 // jsonCredit is a record as it was written (contract, Feeds, json).
@@ -181,7 +184,7 @@ func jsonTime(raw json.RawMessage, now time.Time) (time.Time, error) {
 			return time.Time{}, errors.New("at must be a time with its zone, such as 2026-01-02T15:04:05+05:30, or left out")
 		}
 	}
-	if at.After(now.Add(maxAhead)) {
+	if at.After(now.Add(MaxAhead)) {
 		return time.Time{}, errors.New("at lies more than 24 hours ahead: check its date and zone")
 	}
 	return at.UTC().Truncate(time.Microsecond), nil // what the engines keep

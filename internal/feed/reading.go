@@ -147,13 +147,14 @@ func (r *Reading) UnmarshalJSON(data []byte) error {
 }
 
 // Entry makes the normal form of a credit with a UTR; ok is false for every
-// other reading. Arrived stands in for the time of a text that has none.
+// other reading. Arrived stands in for the time of a text that has none, or no
+// more than that day.
 func (r *Reading) Entry(trust Trust, arrived time.Time) (e Entry, ok bool) {
 	if r.Kind != Credit || r.UTR == "" || r.Amount <= 0 {
 		return Entry{}, false
 	}
 	at := r.At
-	if at.IsZero() {
+	if at.IsZero() || r.DateOnly && at.In(india).Format(time.DateOnly) == arrived.In(india).Format(time.DateOnly) {
 		at = arrived
 	}
 	currency := r.Currency

@@ -43,9 +43,11 @@ type Movement struct {
 	Key [sha256.Size]byte
 }
 
-// LineKey identifies a line of a statement that has no UTR to be known by: the
-// same line in an overlapping statement has the same key. Account is what the
-// line is on; twin counts lines that are alike in everything else, from 0.
+// LineKey identifies a line of a statement that is no credit: the same line in an
+// overlapping statement has the same key. Its UTR says enough; without one the
+// day, the narration and the balance tell, so that another format of the same
+// statement may look new. Account is what the line is on; twin counts lines
+// that are alike in everything, from 0.
 func LineKey(account string, r *Reading, narration string, balance *money.Paise, twin int) [sha256.Size]byte {
 	h := sha256.New()
 	text := func(s string) {
@@ -56,6 +58,9 @@ func LineKey(account string, r *Reading, narration string, balance *money.Paise,
 	text(string(r.Kind))
 	text(string(r.UTR))
 	text(r.Amount.Fixed())
+	if r.UTR != "" { // which every format of the same statement has
+		return [sha256.Size]byte(h.Sum(nil))
+	}
 	text(r.At.In(india).Format(time.DateOnly))
 	text(strings.Join(strings.Fields(strings.ToUpper(narration)), " "))
 	if balance != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
@@ -79,6 +80,7 @@ type Gateway struct {
 	rates     *fx.Keeper
 	desk      *deposit.Desk
 	worker    *postback.Worker
+	intake    *intake.Reader
 	registry  *prometheus.Registry
 	window    *window.Door
 	door      http.Handler
@@ -167,8 +169,12 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
+	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
+		return err
+	}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
+		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Now: time.Now},
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()

@@ -13,7 +13,9 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
@@ -38,6 +40,12 @@ type Store interface {
 	Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (bool, error)
 	// ReleaseLeases is for the one gateway of an embedded database, at its start.
 	ReleaseLeases(ctx context.Context, now time.Time) error
+	// Ledger keeps statements.
+	intake.Ledger
+	// Statements lists the imported statements of a wallet.
+	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
+	// OpenLines lists the lines of a statement that stand nowhere in the books.
+	OpenLines(ctx context.Context, statement int64, limit int) ([]feed.StatementLine, error)
 	// Inbox lists messages that a person should look at.
 	Inbox(ctx context.Context, feed string, after int64, limit int) ([]deposit.KeptMessage, error)
 	// DropMessages empties messages that came before a time.

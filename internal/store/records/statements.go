@@ -1,0 +1,122 @@
+package records
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// KeepStatement keeps a statement, or finds the one of the wallet with its
+// digest, and gives its id.
+func (r *Records) KeepStatement(ctx context.Context, s *feed.Statement) (id int64, err error) {
+	err = r.Write(ctx, func(tx Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT id FROM statements WHERE wallet = $1 AND digest = $2`, s.Wallet, s.Digest[:]).Scan(&id)
+		if err == nil || !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		if id, err = reserveIDs(ctx, tx, 1); err != nil {
+			return err
+		}
+		var opening, closing money.Paise
+		balanced := s.Opening != nil && s.Closing != nil
+		if balanced {
+			opening, closing = *s.Opening, *s.Closing
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO statements (id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced,
+				lines, imported_at, actor, done) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0)`,
+			id, s.Wallet, s.Feed, s.Digest[:], s.Name, s.Layout, Micros(s.From), Micros(s.To), int64(opening), int64(closing), Flag(balanced),
+			s.Lines, Micros(s.ImportedAt), s.Actor)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("keep a statement: %w", err)
+	}
+	return id, nil
+}
+
+// lineColumns are the columns of a line of a statement.
+const lineColumns = `statement, line, kind, utr, amount, booked_at, narration, result, why, credit_id, movement_id`
+
+// linesAtOnce is how many lines one statement of SQL writes.
+const linesAtOnce = 64
+
+// KeepLines keeps what became of lines of a statement. A line that was kept
+// before has what became of it now.
+func (r *Records) KeepLines(ctx context.Context, statement int64, lines []feed.StatementLine) error {
+	return r.Write(ctx, func(tx Tx) error {
+		for start := 0; start < len(lines); start += linesAtOnce {
+			chunk := lines[start:min(start+linesAtOnce, len(lines))]
+			var rows []string
+			var args []any
+			for i := range chunk {
+				l := &chunk[i]
+				values := []any{
+					statement, l.Number, string(l.Kind), string(l.UTR), int64(l.Amount), Micros(l.At), l.Narration,
+					string(l.Outcome.Result), l.Outcome.Why, l.Outcome.CreditID, l.Outcome.MovementID,
+				}
+				marks := make([]string, len(values))
+				for j := range values {
+					marks[j] = fmt.Sprintf("$%d", len(args)+j+1)
+				}
+				rows, args = append(rows, "("+strings.Join(marks, ", ")+")"), append(args, values...)
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO statement_lines (`+lineColumns+`) VALUES `+strings.Join(rows, ", ")+`
+				ON CONFLICT (statement, line) DO UPDATE SET result = excluded.result, why = excluded.why,
+					credit_id = excluded.credit_id, movement_id = excluded.movement_id`, args...); err != nil {
+				return fmt.Errorf("keep lines of statement %d: %w", statement, err)
+			}
+		}
+		return nil
+	})
+}
+
+// EndStatement marks a statement as imported to its end.
+func (r *Records) EndStatement(ctx context.Context, statement int64) error {
+	return r.Write(ctx, func(tx Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE statements SET done = 1 WHERE id = $1`, statement)
+		return err
+	})
+}
+
+// Statements lists the statements of a wallet that were imported to their end,
+// the last period first.
+func (r *Records) Statements(ctx context.Context, wallet string, limit int) (list []feed.Statement, err error) {
+	err = each(ctx, r.Read, func(row Row) error {
+		var s feed.Statement
+		var digest []byte
+		var from, to, opening, closing, balanced, importedAt int64
+		err := row.Scan(&s.ID, &s.Wallet, &s.Feed, &digest, &s.Name, &s.Layout, &from, &to, &opening, &closing, &balanced, &s.Lines, &importedAt, &s.Actor)
+		copy(s.Digest[:], digest)
+		s.From, s.To, s.ImportedAt = Time(from), Time(to), Time(importedAt)
+		if balanced != 0 {
+			first, last := money.Paise(opening), money.Paise(closing)
+			s.Opening, s.Closing = &first, &last
+		}
+		list = append(list, s)
+		return err
+	}, `SELECT id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced, lines, imported_at, actor FROM statements
+		WHERE wallet = $1 AND done = 1 ORDER BY to_at DESC, id DESC LIMIT $2`, wallet, limit)
+	return list, err
+}
+
+// OpenLines lists the lines of a statement that stand nowhere in the books.
+func (r *Records) OpenLines(ctx context.Context, statement int64, limit int) (list []feed.StatementLine, err error) {
+	err = each(ctx, r.Read, func(row Row) error {
+		var l feed.StatementLine
+		var kind, utr, result string
+		var amount, at int64
+		err := row.Scan(&l.Number, &kind, &utr, &amount, &at, &l.Narration, &result, &l.Outcome.Why, &l.Outcome.CreditID, &l.Outcome.MovementID)
+		l.Kind, l.UTR, l.Amount, l.At = feed.Kind(kind), upi.UTR(utr), money.Paise(amount), Time(at)
+		l.Outcome.Place, l.Outcome.Result = l.Number, feed.Result(result)
+		list = append(list, l)
+		return err
+	}, `SELECT line, kind, utr, amount, booked_at, narration, result, why, credit_id, movement_id FROM statement_lines
+		WHERE statement = $1 AND result IN ('no_utr', 'unparsed', 'refused') ORDER BY line LIMIT $2`, statement, limit)
+	return list, err
+}
