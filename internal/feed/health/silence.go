@@ -25,9 +25,9 @@ import (
 //     weekday on which the shop is closed is a weekday with nothing to miss.
 //   - Of each hour and both its neighbours the least counts: opening an hour late
 //     or closing an hour early is no silence, and nights have nothing to miss.
-//   - Bunching: of n items spread over an hour, the last comes 1/(n+1) of an hour
-//     before its end, on average. Where it usually comes earlier by a factor, items
-//     come in bunches of about that size, and a bunch counts as one.
+//   - Bunching: of k items spread over an hour, the last comes 1/(k+1) of an hour
+//     before its end, on average. Where that quiet end tells of fewer than came,
+//     items come in bunches, and a bunch counts as one.
 //   - Pace: if the hours before the silence, or the week, were slower than usual, so
 //     is what is missing.
 //
@@ -58,6 +58,7 @@ const (
 // thousandths.
 func (p *history) missing() int64 {
 	var m int64
+	bunch := p.bunching()
 	from := p.lastAt.UnixMilli()
 	to := p.now.UnixMilli()
 	for h := p.last; h <= p.nowHour; h++ {
@@ -66,7 +67,7 @@ func (p *history) missing() int64 {
 			continue
 		}
 		if least := min(p.usual(h-1), p.usual(h), p.usual(h+1)); least > 0 {
-			m += least * thousand / p.bunching(h) * (end - begin) / hourMilli
+			m += least * thousand / bunch[h%day] * (end - begin) / hourMilli
 		}
 	}
 	return m * min(p.pace(6), p.pace(week)) / thousand
@@ -108,20 +109,36 @@ func (p *history) usualGap() time.Duration {
 	return time.Hour * thousand / time.Duration(usual)
 }
 
-// bunching is the size of the bunches in which items come at that hour of the
-// day, in thousandths, one item at least.
-func (p *history) bunching(hour int64) int64 {
-	var quiet, even int64 // milliseconds at the ends of hours: as it was, and as it would be
-	for h := hour - day; h >= p.first0; h -= day {
-		if x, ok := p.hours[h]; ok && h < p.last {
-			quiet += min(max((h+1)*hourMilli-x.LastAt.UnixMilli(), 0), hourMilli)
-			even += hourMilli / (x.Items + 1)
+// bunching is the size of the bunches in which items come at each hour of UTC's
+// day, in thousandths: one item at least, and not less than at most other hours,
+// since what few days show of a single hour is vague.
+func (p *history) bunching() (size [day]int64) {
+	var hours, items, quiet [day]int64 // quiet: milliseconds at the ends of the hours
+	for h, x := range p.hours {
+		if h < p.last { // the last hour ends in silence
+			of := h % day
+			hours[of]++
+			items[of] += x.Items
+			quiet[of] += min(max((h+1)*hourMilli-x.LastAt.UnixMilli(), 1), hourMilli-1)
 		}
 	}
-	if even == 0 {
-		return thousand
+	var known []int64
+	for of, n := range hours {
+		if n > 0 {
+			// The mean quiet end is 1/(k+1) of an hour, of k bunches.
+			size[of] = items[of] * thousand / n * quiet[of] / (n*hourMilli - quiet[of])
+			known = append(known, size[of])
+		}
 	}
-	return max(thousand, quiet*thousand/even)
+	least := int64(thousand)
+	if len(known) > 0 {
+		slices.Sort(known)
+		least = max(least, known[len(known)/2])
+	}
+	for of := range size {
+		size[of] = max(size[of], least)
+	}
+	return size
 }
 
 // pace is how the hours before the silence compare with what is usual, in
