@@ -10,6 +10,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,6 +23,8 @@ import (
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
 )
 
@@ -249,4 +253,185 @@ func day(t time.Time) string {
 		return "?"
 	}
 	return t.In(feed.India()).Format(time.DateOnly)
+}
+
+type reconcileCommand struct {
+	Wallet string `arg:"" help:"The wallet."`
+	Last   int    `default:"12" help:"How many of its last statements to compare."`
+}
+
+// Run compares a wallet's statements with the books, and fails where they differ.
+func (r reconcileCommand) Run(ctx context.Context, s *settings, term terminal) error {
+	agree := true
+	err := s.withStore(ctx, func(db store.Store) error {
+		statements, err := db.Statements(ctx, r.Wallet, r.Last)
+		if err != nil {
+			return err
+		}
+		if len(statements) == 0 {
+			return fmt.Errorf("wallet %s has no statement: milaan import statement FILE --wallet %s reads one", r.Wallet, r.Wallet)
+		}
+		for _, st := range slices.Backward(statements) {
+			rec, err := db.Reconcile(ctx, st)
+			if err != nil {
+				return err
+			}
+			if err := writeReconciliation(term.out, rec); err != nil {
+				return err
+			}
+			agree = agree && rec.Settled()
+		}
+		return nil
+	})
+	if err == nil && !agree {
+		_, _ = fmt.Fprintln(term.err, "milaan: statements and books differ: compare the lines above with the bank")
+		return errReported
+	}
+	return err
+}
+
+func writeReconciliation(out io.Writer, r *records.Reconciliation) error {
+	s := &r.Statement
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	row := func(name string, amount money.Paise, more string) {
+		_, _ = fmt.Fprintf(w, "  %s\t%s\t%s\n", name, money.Format(amount, money.English), more)
+	}
+	_, _ = fmt.Fprintf(w, "%s: statement %d, %s, %s to %s\n", s.Wallet, s.ID, s.Name, day(s.From), day(s.To))
+	if s.Opening != nil {
+		row("opening balance", *s.Opening, "")
+	}
+	row("credits booked", r.Credits, fmt.Sprintf("%d lines", r.CreditLines))
+	row("other money in", r.Income, fmt.Sprintf("%d lines", r.IncomeLines))
+	row("debits", -r.Debits, fmt.Sprintf("%d lines", r.DebitLines))
+	if s.Closing != nil {
+		row("closing balance", *s.Closing, "")
+	}
+	if difference, ok := r.Difference(); ok {
+		row("not in the books", difference, "")
+	} else {
+		_, _ = fmt.Fprintln(w, "  the statement has no balances to compare")
+	}
+	row("on the wallet's account in the books, now", r.Ledger, "")
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for i := range r.Open {
+		l := &r.Open[i]
+		_, _ = fmt.Fprintf(out, "  line %d, %s, %s %s: in no book: %s: %s\n", l.Number, day(l.At), l.Kind, money.Format(l.Amount, money.English), l.Outcome.Result, l.Outcome.Why)
+	}
+	for _, c := range r.Unseen {
+		_, _ = fmt.Fprintf(out, "  credit %d, %s, %s, UTR %s, %s: reported by %s and in no statement\n", c.ID, day(c.At), money.Format(c.Amount, money.English), c.UTR, c.State, c.Feed)
+	}
+	for _, c := range r.Contested {
+		_, _ = fmt.Fprintf(out, "  credit %d, %s, %s, UTR %s, %s: contested\n", c.ID, day(c.At), money.Format(c.Amount, money.English), c.UTR, c.State)
+	}
+	if r.MoreOpen || r.MoreUnseen || r.MoreContested {
+		_, _ = fmt.Fprintln(out, "  and more of the same")
+	}
+	return nil
+}
+
+type feedsCommand struct {
+	List  feedsList  `cmd:"" default:"withargs" help:"How each feed is: what it brought, when last, and what is wrong."`
+	Inbox feedsInbox `cmd:"" help:"Messages that a person should look at: not understood, without a UTR, refused."`
+}
+
+type feedsInbox struct {
+	Feed   string `arg:"" optional:"" help:"One feed's messages alone."`
+	After  int64  `help:"Start after this message." default:"0"`
+	Limit  int    `help:"Most messages to list." default:"50"`
+	Export bool   `help:"As JSON lines without names, numbers and addresses, to make a template from."`
+}
+
+// Run lists messages, or exports them.
+func (f feedsInbox) Run(ctx context.Context, s *settings, term terminal) error {
+	return s.withStore(ctx, func(db store.Store) error {
+		messages, err := db.Inbox(ctx, f.Feed, f.After, f.Limit)
+		if err != nil {
+			return err
+		}
+		if f.Export {
+			encoder := json.NewEncoder(term.out)
+			encoder.SetEscapeHTML(false)
+			for i := range messages {
+				m := &messages[i]
+				if len(m.Raw) == 0 {
+					continue
+				}
+				if err := encoder.Encode(map[string]string{"sender": m.Sender, "text": intake.Anonymise(string(m.Raw)), "why": m.Why()}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if len(messages) == 0 {
+			_, err := fmt.Fprintln(term.out, "no message waits for a person")
+			return err
+		}
+		for i := range messages {
+			m := &messages[i]
+			_, _ = fmt.Fprintf(term.out, "%d  %s  %s  %s: %s\n", m.ID, m.ReceivedAt.Format(time.DateTime), m.Feed, m.Outcome.Result, m.Why())
+			if m.Sender != "" {
+				_, _ = fmt.Fprintf(term.out, "    from %s\n", m.Sender)
+			}
+			text := strings.Join(strings.Fields(string(m.Raw)), " ")
+			if text == "" {
+				text = "(its text was dropped: its time was up)"
+			}
+			_, _ = fmt.Fprintf(term.out, "    %s\n", clip(text))
+		}
+		return nil
+	})
+}
+
+// clip keeps a listing readable.
+func clip(text string) string {
+	const most = 600
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most]) + "…"
+}
+
+type feedsList struct{}
+
+// Run lists the feeds with how they are.
+func (feedsList) Run(ctx context.Context, s *settings, term terminal) error {
+	return s.withStore(ctx, func(db store.Store) error {
+		cache, err := directory.OpenCache(ctx, db)
+		if err != nil {
+			return err
+		}
+		dir := cache.Current()
+		judged, err := intake.Health(ctx, db, dir, time.Now())
+		if err != nil {
+			return err
+		}
+		if len(judged) == 0 {
+			_, err := fmt.Fprintln(term.out, "no feed is declared: milaan apply declares feeds")
+			return err
+		}
+		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintln(w, "FEED\tKIND\tWALLET\tSTATE\tLAST\tITEMS 24H\tCREDITS 24H\tUNREAD\tMEAN LAG")
+		for i := range judged {
+			h := &judged[i]
+			last := "never"
+			if !h.LastAt.IsZero() {
+				last = h.LastAt.In(feed.India()).Format(time.DateTime)
+			}
+			f := dir.Feed(h.Feed)
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d.%d %%\t%s\n", h.Feed, f.Kind, f.Wallet, h.State, last,
+				h.Items24h, h.Credits24h, h.UnreadRate/10, h.UnreadRate%10, h.MeanLag.Round(time.Second))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		for i := range judged {
+			for _, finding := range judged[i].Findings {
+				_, _ = fmt.Fprintf(term.out, "%s: %s: %s\n", judged[i].Feed, finding.Severity, finding.Text)
+			}
+		}
+		return nil
+	})
 }

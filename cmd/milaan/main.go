@@ -24,17 +24,19 @@ import (
 
 // commandLine is the grammar; a command's Run method does its work.
 type commandLine struct {
-	Demo    demoCommand    `cmd:"" help:"Everything in one process, to look at: gateway, sample shop, sandbox bank."`
-	Serve   serveCommand   `cmd:"" help:"Run the gateway."`
-	Apply   applyCommand   `cmd:"" help:"Make the installation match a file: merchants, methods, wallets, feeds, rules."`
-	Import  importCommand  `cmd:"" help:"Read a bank statement into the books."`
-	Parse   parseCommand   `cmd:"" help:"Print what milaan understands of messages or a statement, and change nothing."`
-	Review  reviewCommand  `cmd:"" help:"List, approve or reject claims that wait for a person."`
-	Verify  verifyCommand  `cmd:"" help:"Recompute the ledger and check every invariant."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Load    loadCommand    `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Print this help."`
+	Demo      demoCommand      `cmd:"" help:"Everything in one process, to look at: gateway, sample shop, sandbox bank."`
+	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
+	Apply     applyCommand     `cmd:"" help:"Make the installation match a file: merchants, methods, wallets, feeds, rules."`
+	Import    importCommand    `cmd:"" help:"Read a bank statement into the books."`
+	Parse     parseCommand     `cmd:"" help:"Print what milaan understands of messages or a statement, and change nothing."`
+	Review    reviewCommand    `cmd:"" help:"List, approve or reject claims that wait for a person."`
+	Feeds     feedsCommand     `cmd:"" help:"How the bank feeds are, and what of theirs waits for a person."`
+	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
+	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
+	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Help      helpCommand      `cmd:"" help:"Print this help."`
 
 	Config string `name:"config" type:"existingfile" placeholder:"FILE" help:"Settings file (TOML). Every setting is a flag, too, and MILAAN_… in the environment."`
 	kong.Plugins
