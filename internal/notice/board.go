@@ -62,8 +62,9 @@ type told struct {
 	Severity  Severity  `json:"severity,omitempty"`
 	At        time.Time `json:"at,omitzero"` // when it last spoke
 	Reminders int       `json:"reminders,omitempty"`
-	// DueAt is when what is due became so; Failed counts the attempts since, and
-	// RetryAt is when the next may be.
+	// Due is what is to be said, and DueAt since when; Failed counts the attempts in
+	// vain, and RetryAt is when the next may be.
+	Due     kind      `json:"due,omitempty"`
 	DueAt   time.Time `json:"due_at,omitzero"`
 	Failed  int       `json:"failed,omitempty"`
 	RetryAt time.Time `json:"retry_at,omitzero"`
@@ -151,8 +152,12 @@ func (b *Board) note(now time.Time, troubles []Trouble) {
 
 func worse(a, b Severity) bool { return a == Critical && b != Critical }
 
-// due is what a sender has to say of a trouble now.
+// due is what a sender has to say of a trouble now, if anything.
 func (b *Board) due(s *state, t *told, now time.Time) (kind, bool) {
+	if t.Cleared < t.Raised && t.Raised < s.Episode {
+		// It came back before its end could be told: as told here, it went on.
+		t.Raised = s.Episode
+	}
 	switch {
 	// Also of what is over by now: that nobody could be told is no reason not to.
 	case t.Raised < s.Episode:
@@ -210,8 +215,8 @@ func (b *Board) tellOf(ctx context.Context, now time.Time, name, key string) err
 		if !is || now.Before(t.RetryAt) {
 			return nil
 		}
-		if t.DueAt.IsZero() {
-			t.DueAt = now
+		if t.Due != k {
+			t.Due, t.DueAt = k, now
 		}
 		if err := b.senders[name].Send(ctx, s.notice(key, k, t.Reminders, t.DueAt)); err != nil {
 			if ctx.Err() == nil { // else it was this gateway that ended
@@ -220,7 +225,8 @@ func (b *Board) tellOf(ctx context.Context, now time.Time, name, key string) err
 			}
 			return err
 		}
-		t.At, t.DueAt, t.Failed, t.RetryAt, t.Severity = now, time.Time{}, 0, time.Time{}, s.Severity
+		t.At, t.Severity = now, s.Severity
+		t.Due, t.DueAt, t.Failed, t.RetryAt = "", time.Time{}, 0, time.Time{}
 		switch k {
 		case raised:
 			t.Raised, t.Reminders = s.Episode, 0

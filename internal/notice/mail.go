@@ -84,10 +84,7 @@ func NewMail(s MailSettings) (*Mail, error) {
 	if err := m.address(msg); err != nil {
 		return nil, err
 	}
-	from, err := msg.GetSender(false)
-	if err != nil {
-		return nil, fmt.Errorf("the sender of mail: %w", err)
-	}
+	from := msg.GetFrom()[0].Address
 	m.domain = from[strings.LastIndexByte(from, '@')+1:]
 	return m, nil
 }
