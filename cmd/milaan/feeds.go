@@ -16,13 +16,12 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/sync/errgroup"
 
+	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
-	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
@@ -160,31 +159,19 @@ func (i importStatement) Run(ctx context.Context, s *settings, term terminal) (e
 	if err != nil {
 		return err
 	}
-	config, err := s.load()
-	if err != nil {
+	var imported intake.Imported
+	if err := atStore(ctx, s, func(ctx context.Context, desk *deposit.Desk, db store.Store) error {
+		wallet := desk.Directory.Current().Wallet(i.Wallet)
+		if wallet == nil {
+			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", i.Wallet)
+		}
+		importer := &intake.Importer{Desk: desk, Ledger: db, Now: time.Now}
+		imported, err = importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
+			ReaderAt: file, Size: info.Size(), Name: filepath.Base(i.File), Format: i.Format, Actor: "operator:" + i.Actor,
+			Progress: progress(term),
+		})
 		return err
-	}
-	desk, db, err := server.OpenDesk(ctx, config, config.Logger())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	wallet := desk.Directory.Current().Wallet(i.Wallet)
-	if wallet == nil {
-		return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", i.Wallet)
-	}
-	running, stop := context.WithCancel(ctx)
-	defer stop()
-	var group errgroup.Group
-	group.Go(func() error { return desk.Run(running) })
-	defer func() { stop(); err = errors.Join(err, group.Wait()) }()
-
-	importer := &intake.Importer{Desk: desk, Ledger: db, Now: time.Now}
-	imported, err := importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
-		ReaderAt: file, Size: info.Size(), Name: filepath.Base(i.File), Format: i.Format, Actor: "operator:" + i.Actor,
-		Progress: progress(term),
-	})
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	return writeImported(term.out, &imported)

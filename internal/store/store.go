@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
@@ -54,6 +55,10 @@ type Store interface {
 	intake.Positions
 	// DropAssignments forgets wallets that payers were shown before a time.
 	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Notices keep what the operator was told.
+	Notices() notice.Store
+	// Disputes lists bound credits that a bank contested.
+	Disputes(ctx context.Context, after int64, limit int) ([]*deposit.Credit, error)
 	// FeedHours gives what feeds brought by the hour, since a time.
 	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
 	// Verify checks every invariant.

@@ -5,6 +5,8 @@ ALTER TABLE credits ADD COLUMN lines INTEGER NOT NULL DEFAULT 1;
 -- What came on a wallet within some days.
 CREATE INDEX credits_booked ON credits (wallet, booked_at);
 
+CREATE INDEX credits_contested ON credits (id) WHERE contested = 1;
+
 -- Money that moved and is no payment, as bank statements tell it.
 CREATE TABLE movements (
     id          INTEGER PRIMARY KEY,
@@ -62,6 +64,12 @@ CREATE TABLE feed_hours (
     PRIMARY KEY (feed, hour)
 ) STRICT, WITHOUT ROWID;
 
+-- What the operator was told of, by the key of the trouble.
+CREATE TABLE notices (
+    key   TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How far mailboxes were read (IMAP: UIDVALIDITY and UID).
 CREATE TABLE mailboxes (
     feed     TEXT PRIMARY KEY,
@@ -115,11 +123,13 @@ SELECT (SELECT next FROM id_blocks) + row_number() OVER (ORDER BY code) - 1, cod
 UPDATE id_blocks SET next = next + 2 * (SELECT count(*) FROM accounts WHERE code LIKE 'wallet:%');
 
 -- +goose Down
+DROP INDEX credits_contested;
 DROP INDEX credits_booked;
 DELETE FROM accounts WHERE code LIKE 'outflow:%' OR code LIKE 'income:%';
 DROP TABLE statement_lines;
 DROP TABLE statements;
 DROP TABLE mailboxes;
+DROP TABLE notices;
 DROP INDEX assignments_shown;
 DROP TABLE feed_hours;
 DROP TABLE messages;
