@@ -209,7 +209,8 @@ func (s *screen) turns() {
 	}
 }
 
-// illegible names texts that lie over one another, or past the screen's edge.
+// illegible names texts that lie over one another, past the screen's edge, or
+// in more lines than they have words.
 // A line of text may reach into the next by what the font has to spare.
 const illegible = `(() => {
 	const found = [], texts = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -218,7 +219,9 @@ const illegible = `(() => {
 		if (!node.data.trim() || !parent.checkVisibility() || parent.closest("script,style,noscript,svg")) continue;
 		const range = document.createRange();
 		range.selectNodeContents(node);
-		for (const r of range.getClientRects()) if (r.width > 1) texts.push({node, r, spare: r.height / 4});
+		const lines = [...range.getClientRects()].filter(r => r.width > 1);
+		if (lines.length > node.data.trim().split(/[\s@-]+/).length) found.push("broken: " + node.data.trim());
+		for (const r of lines) texts.push({node, r, spare: r.height / 4});
 	}
 	for (const [i, a] of texts.entries()) {
 		if (a.r.left < -1 || a.r.right > innerWidth + 1) found.push("past the edge: " + a.node.data.trim());
