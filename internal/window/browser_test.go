@@ -225,8 +225,13 @@ func TestAccessible(t *testing.T) {
 			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=amount-"+lang+scheme+"&wallet_type=upi_l"))
 			check("the amount")
 			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=pay-"+lang+scheme+"&wallet_type=upi_l&fixed_amount=500"))
-			must(ctx, t, chromedp.Evaluate[bool](`document.querySelector("details").open = true`))
 			check("where to pay")
+			// One drawing after the other: opening one closes the one before.
+			drawings := must(ctx, t, chromedp.Evaluate[int](`document.querySelector("details").open = true, document.querySelectorAll("details details").length`))
+			for i := range drawings {
+				must(ctx, t, chromedp.Evaluate[bool](fmt.Sprintf(`document.querySelectorAll("details details")[%d].open = true`, i)))
+				check(fmt.Sprintf("drawing %d", i))
+			}
 			must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), "999999999999"))
 			must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
 			mustSee(ctx, t, say.waiting)
