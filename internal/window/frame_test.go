@@ -77,7 +77,7 @@ func TestFrameInBrowser(t *testing.T) {
 	p.mustPost(here, "utr", "utr", string(storetest.UTR(7)))
 	must(ctx, t, chromedp.Navigate(atLocalhost(shop)))
 	must(ctx, t, chromedp.Poll[bool](`heard.some(h => h.includes('"outcome":"pending"'))`))
-	if complaints := heard.all(); len(complaints) > 0 {
+	if complaints := heard.take(); len(complaints) > 0 {
 		t.Errorf("the browser complains of the shop's page: %q", complaints)
 	}
 	p.MustReport("window", 1, 0, 1, p.Entry(storetest.UTR(7), storetest.Rupees(500)))
@@ -94,13 +94,13 @@ func TestFrameInBrowser(t *testing.T) {
 			t.Errorf("%s is told something", site)
 		}
 	}
-	refused := 0
-	for _, complaint := range heard.all() {
+	refused, complaints := 0, heard.take()
+	for _, complaint := range complaints {
 		if strings.Contains(complaint, "frame-ancestors") {
 			refused++
 		}
 	}
 	if refused != 2 {
-		t.Errorf("the window was refused to %d sites, not to 2: %q", refused, heard.all())
+		t.Errorf("the window was refused to %d sites, not to 2: %q", refused, complaints)
 	}
 }

@@ -75,24 +75,18 @@ func share(t *testing.T) context.Context {
 	return browser
 }
 
-// sit opens a tab of a running browser, at a window of its own.
-func sit(t *testing.T, browser context.Context, lang string, script bool, at look, change func(*directory.Change)) *screen {
+// sit opens a tab of a running browser.
+func sit(t *testing.T, browser context.Context, lang string, script bool, at look) *screen {
 	t.Helper()
-	p := open(t, change)
-	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
-	t.Cleanup(p.door.Close) // runs first
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, screenTimeout)
-	t.Cleanup(cancel)
-	s := &screen{T: t, place: p, ctx: ctx, server: server.URL, lang: lang, say: catalogueOf(t, lang), script: script}
-	s.heard = listen(ctx, t)
+	s := &screen{T: t, ctx: ctx, lang: lang, say: catalogueOf(t, lang), script: script}
 	options := []chromedp.EmulateViewportOption{}
 	if at.touch {
 		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	must(ctx, t, chromedp.EmulateViewport(at.width, at.height, options...))
+	s.heard = listen(ctx, t)
 	if !script {
 		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 			t.Fatal(err)
@@ -103,6 +97,21 @@ func sit(t *testing.T, browser context.Context, lang string, script bool, at loo
 		t.Fatal(err)
 	}
 	return s
+}
+
+// visiting is the screen before a house of its own, for one test.
+func (s *screen) visiting(t *testing.T, change func(*directory.Change)) *screen {
+	t.Helper()
+	p := open(t, change)
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close)
+	t.Cleanup(p.door.Close) // runs first
+	visit := *s
+	visit.T, visit.place, visit.server = t, p, server.URL
+	var cancel context.CancelFunc
+	visit.ctx, cancel = context.WithTimeout(s.ctx, screenTimeout)
+	t.Cleanup(cancel)
+	return &visit
 }
 
 // complaints are what the browser has to say against a page.
@@ -138,10 +147,13 @@ func listen(ctx context.Context, t *testing.T) *complaints {
 	return &c
 }
 
-func (c *complaints) all() []string {
+// take gives what was heard since the last time.
+func (c *complaints) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return append([]string(nil), c.texts...)
+	heard := c.texts
+	c.texts = nil
+	return heard
 }
 
 // open follows a merchant's link.
@@ -380,20 +392,23 @@ const order = "label=55&currency_code=INR&wallet_type=upi_w&fixed_amount=500&" +
 func TestPathsInBrowser(t *testing.T) {
 	t.Parallel()
 	browser := share(t)
-	for name, walk := range paths {
-		for _, lang := range []string{"en", "hi"} {
-			for mode, script := range map[string]bool{"script": true, "noscript": false} {
-				for _, at := range []look{phone, desktop} {
-					t.Run(fmt.Sprintf("%s/%s/%s/%s", name, lang, mode, at), func(t *testing.T) {
-						t.Parallel()
-						s := sit(t, browser, lang, script, at, nil)
-						walk(s)
-						if heard := s.heard.all(); len(heard) > 0 {
-							t.Errorf("the browser complains: %q", heard)
-						}
-						s.MustVerify()
-					})
-				}
+	for _, lang := range []string{"en", "hi"} {
+		for mode, script := range map[string]bool{"script": true, "noscript": false} {
+			for _, at := range []look{phone, desktop} {
+				t.Run(fmt.Sprintf("%s/%s/%s", lang, mode, at), func(t *testing.T) {
+					t.Parallel()
+					tab := sit(t, browser, lang, script, at)
+					for name, walk := range paths {
+						t.Run(name, func(t *testing.T) {
+							s := tab.visiting(t, nil)
+							walk(s)
+							if heard := s.heard.take(); len(heard) > 0 {
+								t.Errorf("the browser complains: %q", heard)
+							}
+							s.MustVerify()
+						})
+					}
+				})
 			}
 		}
 	}
@@ -408,7 +423,7 @@ func TestOpenAppsInBrowser(t *testing.T) {
 		for _, at := range []look{phone, desktop} {
 			t.Run(mode+at.String(), func(t *testing.T) {
 				t.Parallel()
-				s := sit(t, browser, "en", script, at, func(c *directory.Change) {
+				s := sit(t, browser, "en", script, at).visiting(t, func(c *directory.Change) {
 					for _, w := range c.Wallets {
 						w.MerchantVPA = true
 					}
@@ -443,7 +458,7 @@ func TestZoomInBrowser(t *testing.T) {
 		} {
 			t.Run(name+" "+lang, func(t *testing.T) {
 				t.Parallel()
-				s := sit(t, browser, lang, true, zoom.at, func(c *directory.Change) {
+				s := sit(t, browser, lang, true, zoom.at).visiting(t, func(c *directory.Change) {
 					for _, w := range c.Wallets {
 						w.MerchantVPA = true
 					}
@@ -478,7 +493,7 @@ func TestZoomInBrowser(t *testing.T) {
 
 func TestMediaInBrowser(t *testing.T) {
 	t.Parallel()
-	s := sit(t, share(t), "en", true, phone, nil)
+	s := sit(t, share(t), "en", true, phone).visiting(t, nil)
 	s.open(order)
 	s.giveUTR(string(storetest.UTR(7)))
 	s.sees("outcome.waiting")

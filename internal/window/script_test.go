@@ -48,7 +48,7 @@ func TestScriptInBrowser(t *testing.T) {
 	if focus := must(ctx, t, chromedp.Evaluate[string]("document.activeElement.id")); focus != "return" {
 		t.Errorf("the focus is on %q", focus)
 	}
-	if complaints := heard.all(); len(complaints) > 0 {
+	if complaints := heard.take(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
 	}
 }
