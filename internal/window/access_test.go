@@ -42,7 +42,7 @@ func TestKeyboardInBrowser(t *testing.T) {
 		for mode, script := range map[string]bool{"script": true, "noscript": false} {
 			t.Run(lang+"/"+mode, func(t *testing.T) {
 				t.Parallel()
-				s := sit(t, browser, lang, script, desktop).visiting(t, func(c *directory.Change) {
+				s := browser.sit(t, lang, script, desktop).visiting(t, func(c *directory.Change) {
 					for _, m := range c.Methods {
 						m.Min = 0
 					}
@@ -207,7 +207,7 @@ func TestScreenReaderInBrowser(t *testing.T) {
 	for _, lang := range []string{"en", "hi"} {
 		t.Run(lang, func(t *testing.T) {
 			t.Parallel()
-			s := sit(t, browser, lang, true, phone).visiting(t, nil)
+			s := browser.sit(t, lang, true, phone).visiting(t, nil)
 			s.open(order)
 			s.sees("pay.step")
 			field := fmt.Sprintf("textbox %q about %q", s.text("utr.label"), s.text("utr.hint"))

@@ -106,7 +106,7 @@ func TestPayerInBrowser(t *testing.T) {
 	for lang, say := range words {
 		t.Run(lang, func(t *testing.T) {
 			t.Parallel()
-			s := sit(t, browser, lang, true, look{320, 640, true}).visiting(t, nil)
+			s := browser.sit(t, lang, true, look{320, 640, true}).visiting(t, nil)
 			s.open(order)
 			mustSee(s.ctx, t, say.money)
 			s.legible()

@@ -27,7 +27,7 @@ import (
 type screen struct {
 	*testing.T
 	*place
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // a tab is a context to chromedp
 	server string
 	lang   string
 	say    map[string]string // the catalogue of lang
@@ -67,18 +67,23 @@ func catalogueOf(t *testing.T, lang string) map[string]string {
 	return say
 }
 
-// share starts a browser for screens: it has to run before they do.
-func share(t *testing.T) context.Context {
-	t.Helper()
-	browser := browse(t)
-	must(browser, t, chromedp.Navigate("about:blank"))
-	return browser
+// chromium is a browser that several screens share.
+type chromium struct {
+	ctx context.Context //nolint:containedctx // a browser is one, too
 }
 
-// sit opens a tab of a running browser.
-func sit(t *testing.T, browser context.Context, lang string, script bool, at look) *screen {
+// share starts a browser for screens: it has to run before they do.
+func share(t *testing.T) chromium {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
+	ctx := browse(t)
+	must(ctx, t, chromedp.Navigate("about:blank"))
+	return chromium{ctx}
+}
+
+// sit opens a tab.
+func (c chromium) sit(t *testing.T, lang string, script bool, at look) *screen {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(c.ctx, chromedp.WithNewBrowserContext())
 	t.Cleanup(cancel)
 	s := &screen{T: t, ctx: ctx, lang: lang, say: catalogueOf(t, lang), script: script}
 	options := []chromedp.EmulateViewportOption{}
@@ -397,7 +402,7 @@ func TestPathsInBrowser(t *testing.T) {
 			for _, at := range []look{phone, desktop} {
 				t.Run(fmt.Sprintf("%s/%s/%s", lang, mode, at), func(t *testing.T) {
 					t.Parallel()
-					tab := sit(t, browser, lang, script, at)
+					tab := browser.sit(t, lang, script, at)
 					for name, walk := range paths {
 						t.Run(name, func(t *testing.T) {
 							s := tab.visiting(t, nil)
@@ -423,7 +428,7 @@ func TestOpenAppsInBrowser(t *testing.T) {
 		for _, at := range []look{phone, desktop} {
 			t.Run(mode+at.String(), func(t *testing.T) {
 				t.Parallel()
-				s := sit(t, browser, "en", script, at).visiting(t, func(c *directory.Change) {
+				s := browser.sit(t, "en", script, at).visiting(t, func(c *directory.Change) {
 					for _, w := range c.Wallets {
 						w.MerchantVPA = true
 					}
@@ -458,7 +463,7 @@ func TestZoomInBrowser(t *testing.T) {
 		} {
 			t.Run(name+" "+lang, func(t *testing.T) {
 				t.Parallel()
-				s := sit(t, browser, lang, true, zoom.at).visiting(t, func(c *directory.Change) {
+				s := browser.sit(t, lang, true, zoom.at).visiting(t, func(c *directory.Change) {
 					for _, w := range c.Wallets {
 						w.MerchantVPA = true
 					}
@@ -493,7 +498,7 @@ func TestZoomInBrowser(t *testing.T) {
 
 func TestMediaInBrowser(t *testing.T) {
 	t.Parallel()
-	s := sit(t, share(t), "en", true, phone).visiting(t, nil)
+	s := share(t).sit(t, "en", true, phone).visiting(t, nil)
 	s.open(order)
 	s.giveUTR(string(storetest.UTR(7)))
 	s.sees("outcome.waiting")
