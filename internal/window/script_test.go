@@ -38,6 +38,21 @@ func TestScriptInBrowser(t *testing.T) {
 	if pasted := must(ctx, t, chromedp.Evaluate[string](paste)); pasted != "000000000042 12 digits, looks good" {
 		t.Errorf("the pasted SMS gives %q", pasted)
 	}
+	// What is typed is checked while it is: too much at once, too little once the
+	// payer goes on.
+	const typed = `(text, event) => { const utr = document.querySelector('#utr'), found = document.querySelector('#found');
+		utr.value = text; utr.dispatchEvent(new Event(event));
+		return found.className + ' ' + utr.getAttribute('aria-invalid') + ' ' + found.textContent }`
+	for _, tt := range []struct{ call, want string }{
+		{`("1234", "input")`, "good null "},
+		{`("1234", "change")`, "error true A UTR has exactly 12 digits. Check it in your UPI app."},
+		{`("1234567890123", "input")`, "error true A UTR has exactly 12 digits. Check it in your UPI app."},
+		{`("0000 0000\u200b 0042", "input")`, "good null 12 digits, looks good"},
+	} {
+		if got := must(ctx, t, chromedp.Evaluate[string]("("+typed+")"+tt.call)); got != tt.want {
+			t.Errorf("typed %s says %q, not %q", tt.call, got, tt.want)
+		}
+	}
 	must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
 	must(ctx, t, chromedp.WaitVisible(chromedp.CSS(".live")))
 	p.MustReport(p.payment(here).Wallet, 1, 0, 1, p.Entry(storetest.UTR(42), 500*money.Rupee))
