@@ -173,6 +173,9 @@ func (d *document) creditedBy(a account, v verb) bool {
 		}
 		return true
 	}
+	if !a.your && d.wordAt(a.end) == "of" {
+		return false // "credited to A/c XX1234 of RAVI"
+	}
 	// "credited to your A/c", "received … in HDFC Bank A/c xx1234"
 	if a.tail == "" && !a.your || a.first-v.at > 24 {
 		return false

@@ -16,11 +16,11 @@ import (
 	"github.com/milaan/milaan/internal/feed/alert"
 )
 
-func newReader(t testing.TB) *alert.Reader {
-	t.Helper()
+func newReader(tb testing.TB) *alert.Reader {
+	tb.Helper()
 	r, err := alert.New()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }

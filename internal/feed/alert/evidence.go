@@ -4,7 +4,7 @@ import "strings"
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}
-	for _, w := range strings.Fields(list) {
+	for w := range strings.FieldsSeq(list) {
 		set[w] = true
 	}
 	return set
@@ -90,7 +90,7 @@ var against = []evidence{
 	hints("securities, not money", `shares, units, folio, nav, pran, demat, securities, cdsl, nsdl demat, equity shares, bonds, sip`),
 	hints("somebody else's account", `beneficiary, beneficiaries, benef, beneficiary s, payee, payee s, recipient, your beneficiary, remitted to, fund transfer to, funds transfer to,
 		transfer to a c, transferred to, trf to, your payment, your neft of, your imps of, your rtgs of, your upi of,
-		your upi payment, your imps payment, your neft payment, your rtgs payment, your neft transfer, your imps transfer, your rtgs transfer, your upi transfer,
+		your upi txn, your upi transaction of, your upi transaction to, your upi payment, your imps payment, your neft payment, your rtgs payment, your neft transfer, your imps transfer, your rtgs transfer, your upi transfer,
 		your neft transaction, your rtgs transaction, your neft txn, your rtgs txn, your imps txn, your transfer, your fund transfer, your funds transfer,
 		your transaction of, your txn of, your transaction for, your txn for, your remittance, money transfer, from your, from ur, from you, credited to merchant, merchant account,
 		vendor, supplier account, favour of, favouring, fvg`),
@@ -127,7 +127,7 @@ var refunds = speaks("a refund", `refund, refunded, refunds`)
 // yields are what a bank or an investment pays.
 var yields = speaks("interest, a dividend or the like", `interest, int pd, int paid, int of, int credit, int credited, int coll, int on, by int, dividend, dividends,
 	cashback, cash back, subsidy, maturity, matured, proceeds, redemption, redeemed, sweep, dbt, lpg, pm kisan, pmkisan, disbursed, disbursement,
-	disbursal, closure, premature, maturity proceeds, fd, td, rd`)
+	disbursal, closure, premature, maturity proceeds`)
 
 func (e *evidence) in(words string) bool {
 	for _, p := range e.phrases {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/upi"
 )
 
 // document is a text taken apart.
@@ -164,10 +165,10 @@ func (d *document) isMark(i int) bool {
 func readGeneral(text, lower string) feed.Reading {
 	d := newDocument(text, lower)
 	r := feed.Reading{Template: "general"}
-	clear := d.findAmounts()
+	legible := d.findAmounts()
 	d.findAccounts()
 	verbs := d.verbs()
-	against := find(d.words, against)
+	doubt := find(d.words, against)
 
 	ins, outs := 0, 0
 	for _, v := range verbs {
@@ -178,22 +179,22 @@ func readGeneral(text, lower string) feed.Reading {
 		}
 	}
 	if outs > 0 && !(ins > 0 && d.mirrored(verbs)) {
-		return d.debit(r, verbs, against, clear)
+		return d.debit(r, verbs, doubt, legible)
 	}
 	if ins == 0 {
 		switch {
-		case against != nil:
-			return ignored(r, against.why)
+		case doubt != nil:
+			return ignored(r, doubt.why)
 		case len(d.amounts) > 0 && d.amounts[0].balance:
 			return ignored(r, "a balance")
-		case len(d.amounts) == 0 && clear:
+		case len(d.amounts) == 0 && legible:
 			return ignored(r, "no amount and nothing that moved")
 		}
 		return unparsed(r, "nothing says that money moved")
 	}
 	own, ok := d.ownAccount(verbs)
 	moved, why := d.moved()
-	if !clear {
+	if !legible {
 		why = "an amount that can't be read"
 	}
 	if !ok {
@@ -206,15 +207,23 @@ func readGeneral(text, lower string) feed.Reading {
 	if foreign.in(d.words) {
 		return unparsed(r, foreign.why)
 	}
+	if !d.has("your", "ur") && d.has("fund transfer of", "funds transfer of", "imps of", "neft of", "rtgs of", "upi of", "imps transfer of", "neft transfer of") {
+		return unparsed(r, "a transfer that may be an own one")
+	}
+	if utr.Kind() == upi.KindRRN && d.has("cash", "cheque", "chq", "clearing") && !d.has("upi", "imps", "neft", "rtgs", "rrn", "utr") {
+		utr = "" // the bank's own number of a deposit
+	}
 	reversal, refund, yield := back.in(d.words), refunds.in(d.words), yields.in(d.words)
 	switch {
-	case against != nil && (why != "" || utr == "" && against.weight == firm):
-		return ignored(r, against.why)
+	case doubt != nil && (why != "" || utr == "" && doubt.weight == firm):
+		return ignored(r, doubt.why)
 	case why != "":
 		return unparsed(r, why)
-	case against != nil && against.weight != slight && (!reversal && !refund || against.weight == firm):
+	case doubt != nil && doubt.weight != slight && (!reversal && !refund || doubt.weight == firm):
 		// It may be the payer's remark that speaks: nothing is lost on a person.
-		return unparsed(r, "it reads as a credit, but: "+against.why)
+		return unparsed(r, "it reads as a credit, but: "+doubt.why)
+	case reversal && d.has("reversed", "credit reversal", "reversal of credit", "reversal of upi credit"):
+		return unparsed(r, "a reversal, but of what is unclear")
 	case reversal:
 		r.Kind, r.Reversal, r.Why = feed.Other, true, back.why
 	case refund:
@@ -247,15 +256,15 @@ func unparsed(r feed.Reading, why string) feed.Reading {
 
 // debit reads a text that takes money from an account, whatever else it says:
 // "debited …; SHOP credited" is a debit.
-func (d *document) debit(r feed.Reading, verbs []verb, against *evidence, clear bool) feed.Reading {
+func (d *document) debit(r feed.Reading, verbs []verb, doubt *evidence, legible bool) feed.Reading {
 	moved, why := d.moved()
-	if against != nil && against.weight == firm {
-		return ignored(r, against.why)
+	if doubt != nil && doubt.weight == firm {
+		return ignored(r, doubt.why)
 	}
 	switch {
 	case verbs[0].side != out:
 		return unparsed(r, "it speaks of a credit and of a debit")
-	case why != "" || !clear:
+	case why != "" || !legible:
 		return unparsed(r, "a debit of an unclear amount")
 	}
 	r.Kind, r.Amount, r.Why = feed.Debit, moved.value, "money went out"

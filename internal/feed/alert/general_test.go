@@ -33,6 +33,7 @@ func TestCreditForms(t *testing.T) {
 		{"Your account XXXXXXX1234 is credited by Rs.54321 on 07-11-25 received from account XXXXXXX4321/MADHU (IMPS Ref no. 531156789012). Call 18602677777 to report issue-IndusInd Bank", "531156789012", "54321.00", "1234", "", "2025-11-07"},
 		{"INR 10.00 is credited to A/c XXXX1234 on 24-APR-2026 - \"UPI TXN: /611453431145-Paytm/payment on Shop/one97987@axisbank\". Aval Bal is INR 36,278.92 -DhanlaxmiBank", "611453431145", "10.00", "1234", "", "2026-04-24"},
 		{"Hi, Rs.1100credited in your A/c XX3223 on 15JAN2026 13:03:07 using cash deposit machine at FBL-TOWN. Current Bal: Rs.1181.90 - Federal Bank", "", "1100.00", "3223", "", "2026-01-15T13:03:07+05:30"},
+		{"IndusInd A/C **4103 Credited; INR 7,000.00 Ref-371000073300 : Cash Deposit.Bal INR 10,721.00.", "", "7000.00", "4103", "", ""},
 		{"PhonePe Received ₹500 from MEERA S. UTR: 604912345678", "604912345678", "500.00", "", "", ""},
 		{"Dear Customer, We would like to inform you that your account XX4521 is credited by Rs. 2500.00 on 12-Apr-2026 for IMPS transaction. Sender Name: Test Sender Sender Mobile No: 9190XX1234 IMPS Reference No: 610202772071 Remarks : Invoice 12. If this transaction was not done by you, please call 18001234567.", "610202772071", "2500.00", "4521", "", "2026-04-12"},
 	}
@@ -97,6 +98,9 @@ func TestNoCredits(t *testing.T) {
 		{"Rs 500 credited to your Airtel account 9812345678 vide UPI Ref No 600612345678", feed.Unparsed},
 		{"Rs 1,000 credited to your PPF A/c XX1234 by UPI Ref No 600612345678", feed.Ignored},
 		{"Rs 1,000 received in your Dream Club account 5521, UPI Ref No 600612345678", feed.Unparsed},
+		{"Rs 500 credited to your A/c XX1234 by UPI Ref No 600612345678 has been reversed", feed.Unparsed},
+		{"Rs 500 credited to A/c XX1234 of RAVI K by UPI Ref No 600612345678", feed.Unparsed},
+		{"Fund transfer of Rs 500 credited to A/c XX1234. IMPS Ref No 600612345678", feed.Unparsed},
 		{"", feed.Ignored},
 	}
 	for _, tt := range tests {

@@ -26,7 +26,7 @@ func isRail(w string) bool {
 var railSuffixes = words("inward inw in cr ref refno rrn utr txn id no p")
 
 // referenceWords name a reference of any kind.
-var referenceWords = words("ref refno reference refid refrence refn")
+var referenceWords = words("ref refno reference refid")
 
 // fillerWords stand between a label and its number.
 var fillerWords = words("no nos number num nbr id is the")
