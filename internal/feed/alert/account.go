@@ -24,6 +24,8 @@ func (d *document) findAccounts() {
 		case accountWords[d.tokens[i].word]:
 		case d.tokens[i].word == "a" && d.wordAt(i+1) == "c" && d.tokens[i+1].start-d.tokens[i].end == 1:
 			end = i + 2
+		case len(d.tokens[i].word) > 1 && isMask(d.tokens[i].word) && i > 1 && d.tokens[i-1].word == "to" && isMovement(d.tokens[i-2].word):
+			end = i // "credited to XXXX6785"
 		default:
 			continue
 		}

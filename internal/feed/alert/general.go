@@ -124,6 +124,9 @@ func (d *document) verbs() []verb {
 				list = append(list, verb{in, i})
 			}
 			continue
+		case (w == "paid" || w == "sent") && len(list) > 0 && list[0].side == in &&
+			(next == "via" || next == "through" || next == "using" || w == "sent" && next == "from"):
+			continue // a payer's remark: "Paid via …"
 		case w == "debit" && (last == "of" || next == "transaction" || next == "txn") && back.in(d.words):
 			continue // "reversal of debit transaction"
 		case w == "transferred" && (next == "from" && (d.wordAt(i+2) == "a" || d.wordAt(i+2) == "your" || d.wordAt(i+2) == "ac")):

@@ -31,9 +31,12 @@ func TestCreditForms(t *testing.T) {
 		{"Rs 1500.00 Credited to Ac XX0592 on 19-03-26 18:17-UPI/007972996523/From:mira@ybl/To:shop@yesbank/Payment from PhonePe. Avl Bal Rs 20,000. - YES BANK", "007972996523", "1500.00", "0592", "mira@ybl", "2026-03-19T18:17:00+05:30"},
 		{"Dear Customer, Acct is credited with Rs 3188.00 from ANIL SHARMA. UPI:612548874973-ICICI Bank.", "612548874973", "3188.00", "", "", ""},
 		{"Your account XXXXXXX1234 is credited by Rs.54321 on 07-11-25 received from account XXXXXXX4321/MADHU (IMPS Ref no. 531156789012). Call 18602677777 to report issue-IndusInd Bank", "531156789012", "54321.00", "1234", "", "2025-11-07"},
-		{"INR 10.00 is credited to A/c XXXX1234 on 24-APR-2026 - \"UPI TXN: /611453431145-Paytm/payment on Shop/one97987@axisbank\". Aval Bal is INR 36,278.92 -DhanlaxmiBank", "611453431145", "10.00", "1234", "", "2026-04-24"},
+		{"INR 10.00 is credited to A/c XXXX1234 on 24-APR-2026 - \"UPI TXN: /611453431145-Paytm/payment on Shop/one97987@axisbank\". Aval Bal is INR 36,278.92 -DhanlaxmiBank", "611453431145", "10.00", "1234", "one97987@axisbank", "2026-04-24"},
 		{"Hi, Rs.1100credited in your A/c XX3223 on 15JAN2026 13:03:07 using cash deposit machine at FBL-TOWN. Current Bal: Rs.1181.90 - Federal Bank", "", "1100.00", "3223", "", "2026-01-15T13:03:07+05:30"},
 		{"IndusInd A/C **4103 Credited; INR 7,000.00 Ref-371000073300 : Cash Deposit.Bal INR 10,721.00.", "", "7000.00", "4103", "", ""},
+		{"Your a/c no. XXXXX92 is credited by Rs.906.00 on 2026-01-28 17, from ANAND SIN-9000019900@su(UPI Ref no 602899645381).Payer Remark - Paid via Supe -IOB", "602899645381", "906.00", "92", "", "2026-01-28"},
+		{"An amount of INR 13,30,614.75 has been credited to XXXX6785 on 02/12/2025 towards RTGS by Sender ALPHA LTD, IFSC UTIB0000004, Sender A/c XXXX9108, AXIS BANK, MUMBAI BRANCH, UTR UTIBR72025120200012345", "UTIBR72025120200012345", "1330614.75", "6785", "", "2025-12-02"},
+		{"A/C No **2222 Credited with Rs 5500--UPI/CR/601888265852/JOHN/HDFC/00000000000000/U (CLR BAL 30987.99CR)(13-01-2026 17:22:34)-Punjab&Sind Bank", "601888265852", "5500.00", "2222", "", "2026-01-13T17:22:34+05:30"},
 		{"PhonePe Received ₹500 from MEERA S. UTR: 604912345678", "604912345678", "500.00", "", "", ""},
 		{"Dear Customer, We would like to inform you that your account XX4521 is credited by Rs. 2500.00 on 12-Apr-2026 for IMPS transaction. Sender Name: Test Sender Sender Mobile No: 9190XX1234 IMPS Reference No: 610202772071 Remarks : Invoice 12. If this transaction was not done by you, please call 18001234567.", "610202772071", "2500.00", "4521", "", "2026-04-12"},
 	}
@@ -42,7 +45,7 @@ func TestCreditForms(t *testing.T) {
 			t.Parallel()
 			got := reader.Read(alert.Message{Text: tt.text})
 			if got.Kind != feed.Credit || string(got.UTR) != tt.utr || got.Amount.Fixed() != tt.amount || got.AccountTail != tt.tail ||
-				tt.vpa != "" && got.PayerVPA != tt.vpa {
+				got.PayerVPA != tt.vpa {
 				t.Errorf("%q\n read %+v", tt.text, got)
 			}
 			at := ""

@@ -31,6 +31,9 @@ func (d *document) payer() (vpa, name string) {
 		if err != nil {
 			continue
 		}
+		if user := found.User(); strings.Contains(user, "-") && user != strings.ToLower(user) {
+			continue // "A KUMAR-9000000000@upi": where the address starts is unclear
+		}
 		if vpa != "" && vpa != string(found) {
 			vpa = ""
 			break
