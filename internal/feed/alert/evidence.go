@@ -85,7 +85,7 @@ var against = []evidence{
 		discount, lottery, jackpot, prize, winner, you won, you have won, rummy, poker, casino, betting, join now, register now, play now,
 		withdraw now, claim, claim now, limited period, t c apply, t c s apply, t cs apply, refer and earn, upto, up to, avail now, instant loan,
 		personal loan, shop now, buy now, click here, click now, tap here, tap to, emis, smartemis, limit increased, cash prize`),
-	hints("a statement or a bill", `statement for, statement is, statement of, minimum due, total due, min due, amount due, is due, due by, due on, due date,
+	hints("a statement or a bill", `mini statement, statement for, statement is, statement of, minimum due, total due, min due, amount due, is due, due by, due on, due date,
 		bill of, bill for, bill amount, bill is, overdue, premium due, emi of, emi due, payable, reminder`),
 	hints("securities, not money", `shares, units, folio, nav, pran, demat, securities, cdsl, nsdl demat, equity shares, bonds, sip`),
 	hints("somebody else's account", `beneficiary, beneficiaries, benef, beneficiary s, payee, payee s, recipient, your beneficiary, remitted to, fund transfer to, funds transfer to,
@@ -118,7 +118,7 @@ var against = []evidence{
 var foreign = speaks("a foreign currency", `usd, eur, gbp, aed, sgd, dollar, dollars, euro, euros, pounds, sar, jpy, cad, aud`)
 
 // back is money that comes back to the account.
-var back = speaks("the reversal of an own debit", `reversal, reversed, upi rev, imps rev, neft rev, rev upi, rev imps, reversing, rvsl, reversl, reverse, rollback, credit adjustment, chargeback,
+var back = speaks("the reversal of an own debit", `reversal, reversed, credited back, upi rev, imps rev, neft rev, rev upi, rev imps, reversing, rvsl, reversl, reverse, rollback, credit adjustment, chargeback,
 	auto reversal, returned funds, neft return, imps return, upi return, rtgs return`)
 
 // refunds come from a merchant.

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
 
@@ -200,6 +201,9 @@ func readGeneral(text, lower string) feed.Reading {
 	if !legible {
 		why = "an amount that can't be read"
 	}
+	if !ok && why == "" && (doubt == nil || doubt.weight != firm) && d.has("from your", "from ur", "beneficiary") {
+		return d.out(r, moved.value, "an own transfer that reached its payee")
+	}
 	if !ok {
 		why = "no own account that was credited"
 	}
@@ -270,35 +274,52 @@ func (d *document) debit(r feed.Reading, verbs []verb, doubt *evidence, legible 
 	case why != "" || !legible:
 		return unparsed(r, "a debit of an unclear amount")
 	}
-	r.Kind, r.Amount, r.Why = feed.Debit, moved.value, "money went out"
 	r.Reversal = d.has("reversal of credit", "credit reversal", "reversal of upi credit", "wrong credit", "credit reversed", "reversal of your credit")
+	return d.out(r, moved.value, "money went out")
+}
+
+// out fills in a debit.
+func (d *document) out(r feed.Reading, amount money.Paise, why string) feed.Reading {
+	r.Kind, r.Amount, r.Why = feed.Debit, amount, why
 	if utr, why := d.utrIn(); why == "" {
 		r.UTR = utr
 	}
 	for _, a := range d.accounts {
-		if a.tail != "" {
+		if a.tail != "" && (r.AccountTail == "" || a.your && a.before == "from") {
 			r.AccountTail = a.tail
-			break
 		}
 	}
 	r.At, r.DateOnly = d.when()
 	return r
 }
 
-// mirrored tells the one form in which a credit names the debit of the payer:
-// "Your a/c X is credited … and debited from a/c Y". The own account must be
-// the credited one.
+// mirrored tells the forms in which a credit names the debit of the payer, as
+// NPCI words them: "Your a/c X is credited … and debited from a/c Y", "… and
+// a/c linked to NAME is debited". The own account must be the credited one.
 func (d *document) mirrored(verbs []verb) bool {
 	if len(verbs) != 2 || verbs[0].side != in || verbs[1].side != out {
 		return false
 	}
-	i := verbs[1].at
-	if d.wordAt(i-1) != "and" || d.wordAt(i+1) != "from" || d.wordAt(i+2) == "your" || d.wordAt(i+2) == "ur" {
+	own := false
+	for _, a := range d.accounts {
+		own = own || a.your && !a.other && a.first < verbs[0].at
+	}
+	and := verbs[1].at - 1
+	for and > verbs[0].at && d.tokens[and].word != "and" && d.tokens[and].word != "your" && d.tokens[and].word != "ur" {
+		and--
+	}
+	if !own || d.wordAt(and) != "and" {
 		return false
 	}
-	for _, a := range d.accounts {
-		if a.your && a.first < verbs[0].at {
-			return true
+	rest := and + 1
+	switch next := verbs[1].at + 1; {
+	case rest == verbs[1].at: // "and debited from a/c"
+		return d.wordAt(next) == "from" && d.wordAt(next+1) != "your" && d.wordAt(next+1) != "ur"
+	case d.wordAt(verbs[1].at-1) == "is": // "and HDFC A/c linked to NAME is debited"
+		for i := rest; i < min(rest+3, verbs[1].at); i++ {
+			if accountWords[d.tokens[i].word] || d.tokens[i].word == "a" && d.wordAt(i+1) == "c" {
+				return true
+			}
 		}
 	}
 	return false

@@ -24,7 +24,8 @@ func (d *document) payer() (vpa, name string) {
 			continue // an e-mail address goes on
 		}
 		before := strings.TrimRight(d.lower[:m[0]], " :(")
-		if last := d.wordAt(d.tokenAt(m[0]) - 1); last == "to" || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
+		n := d.tokenAt(m[0])
+		if d.wordAt(n-1) == "to" && d.wordAt(n-2) != "linked" || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
 			continue // the own one
 		}
 		found, err := upi.ParseVPA(d.text[m[0]:m[1]])

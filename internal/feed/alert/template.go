@@ -116,7 +116,7 @@ var placeholders = map[string]string{
 	"utr":     `([0-9a-z]{12,22})`,
 	"vpa":     `([0-9a-z._-]{1,80}@[a-z][0-9a-z]{1,40})`,
 	"name":    `([\pL0-9][^\n@/;:]{0,59}?)`,
-	"note":    `([^\n;]{0,80}?)`,
+	"note":    `([^\n;]{0,160}?)`,
 	"word":    `[^\s]{1,40}?`,
 	"any":     `([^\n]{0,80}?)`,
 	"phone":   `[0-9][0-9 /-]{2,24}`,
@@ -286,5 +286,5 @@ func isForeign(d *document) bool {
 	if e := find(d.words, against); e != nil && e.weight != slight || d.link {
 		return true
 	}
-	return len(d.verbs()) > 0 || back.in(d.words) || refunds.in(d.words) || len(tokens(d.text, d.lower)) > 12
+	return len(d.verbs()) > 0 || back.in(d.words) || refunds.in(d.words) || len(d.tokens) > 40
 }
