@@ -123,3 +123,31 @@ func TestNoCredits(t *testing.T) {
 		}
 	}
 }
+
+// TestEmail: the small print of an e-mail is not its message, but what stands
+// before it is.
+func TestEmail(t *testing.T) {
+	t.Parallel()
+	const (
+		head  = "Dear Customer,\n\nRs. 160.00 is successfully credited to your account **7722 by VPA asha@ybl on 18-01-26. Your UPI transaction reference number is 601832678501.\n\n"
+		small = "Warm Regards,\nSome Bank\nNever share your OTP with anyone. If a transaction failed, the amount will be refunded within 3 working days. Apply now for a credit card."
+	)
+	reader := newReader(t)
+	got := reader.Read(alert.Message{Text: head + small, Channel: alert.Email})
+	if got.Kind != feed.Credit || got.UTR != "601832678501" || got.Amount != 160_00 || got.PayerVPA != "asha@ybl" {
+		t.Errorf("read %+v", got)
+	}
+	for _, m := range []alert.Message{
+		{Text: head + small, Channel: alert.SMS},
+		{Text: head + "This transaction has failed.\n\n" + small, Channel: alert.Email},
+		{Text: "Your OTP is 123456. " + head + small, Channel: alert.Email},
+	} {
+		if got := reader.Read(m); got.Kind == feed.Credit {
+			t.Errorf("%q\n read %+v", m.Text, got)
+		}
+	}
+	long := alert.Message{Text: head + string(make([]byte, 20_000))}
+	if got := reader.Read(long); got.Kind != feed.Unparsed {
+		t.Errorf("a text of %d bytes read %+v", len(long.Text), got)
+	}
+}

@@ -10,8 +10,8 @@ import (
 var (
 	address = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z][A-Za-z0-9]+`)
 	// A name behind "from" or a narration's number, up to what can't be in one.
-	fromName = regexp.MustCompile(`(?i)\b(?:from|sender(?: name)?:)\s+((?:[A-Za-z][A-Za-z.&'/ -]{1,59}?))\s*(?:[.;,(\n]|$|\bon\b|\bvia\b|\bref\b|\bupi\b|\brrn\b|\bimps\b|\bneft\b|-\s|\bin your\b|\bto\b|\bfor\b)`)
-	pathName = regexp.MustCompile(`(?i)\b(?:upi|imps|neft|rtgs)(?:/[a-z0-9]{2,5}){0,2}/[a-z0-9]{12,22}/\s?([A-Za-z][A-Za-z.&' -]{1,59}?)\s*(?:[/.\n(]|$|\bon\b|-\s)`)
+	fromName = regexp.MustCompile(`(?i)\b(?:from|sender(?: name)?:)\s+((?:[A-Za-z][A-Za-z.&'/ -]{1,59}?))\s*(?:[.;,(\n]|$|\bon\b|\bvia\b|\bref\b|\bupi\b|\brrn\b|\bimps\b|\bneft\b|-\s|\s-|\bin your\b|\bto\b|\bfor\b)`)
+	pathName = regexp.MustCompile(`(?i)\b(?:upi|imps|neft|rtgs)(?:/[a-z0-9]{2,5}){0,2}/[a-z0-9]{12,22}/(?:cr/|dr/)?\s?([A-Za-z][A-Za-z.&' -]{1,59}?)\s*(?:[/.\n(]|$|\bon\b|-\s)`)
 )
 
 // apps pass payments on; they pay nothing.
