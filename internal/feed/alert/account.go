@@ -211,6 +211,15 @@ func (d *document) opens(a account) bool {
 // toYou tells the forms that name no account but the reader: "Received Rs.500
 // from …", "paid you", and the narration of a credit.
 func (d *document) toYou(v verb) bool {
+	// A school or an insurer writes "Dear Parent, Rs.500 received from …".
+	if d.wordAt(0) == "dear" || d.has("towards", "against") {
+		return false
+	}
+	for _, a := range d.accounts {
+		if a.other {
+			return false
+		}
+	}
 	next := d.wordAt(v.at + 1)
 	switch d.wordAt(v.at) {
 	case "paid", "sent":

@@ -108,7 +108,7 @@ var against = []evidence{
 		denied, refused, void, disputed, freeze, frozen, hold, held, blocked`),
 	hints("it speaks of a card", `card, cards, visa, mastercard, rupay, pos, amex`),
 	hints("it speaks of an offer", `loan, emi, reward, rewards, points, coins, voucher, bonus, offer, offers, exclusive, win, won, earn, bet, game, spin`),
-	hints("it speaks of points or units", `point, coin, nps, epf, ppf, ssy, passbook, contribution, sms pack`),
+	hints("it speaks of another kind of account", `consumer, postpaid, prepaid, dth, broadband, landline, point, coin, nps, epf, ppf, ssy, passbook, contribution, sms pack`),
 	hints("it asks for a call or a click", `please call, pls call, link, http, www`),
 	remarks("it speaks of a bill or a purchase", `bill, invoice, receipt, order, booking, ticket, fee, fees, charge, charges, fine, penalty, due, dues, outstanding, overdue, gift, invest, insurance,
 		policy, premium, deal, sale, gold, unit, data, validity, score`),
