@@ -22,6 +22,7 @@ func (d *document) findAccounts() {
 		end := i + 1
 		switch {
 		case accountWords[d.tokens[i].word]:
+		case (d.tokens[i].word == "savings" || d.tokens[i].word == "current") && d.wordAt(i+1) == "no": // "Savings No XX1234"
 		case d.tokens[i].word == "a" && d.wordAt(i+1) == "c" && d.tokens[i+1].start-d.tokens[i].end == 1:
 			end = i + 2
 		case len(d.tokens[i].word) > 1 && isMask(d.tokens[i].word) && i > 1 && d.tokens[i-1].word == "to" && isMovement(d.tokens[i-2].word):

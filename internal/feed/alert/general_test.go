@@ -39,6 +39,12 @@ func TestCreditForms(t *testing.T) {
 		{"A/C No **2222 Credited with Rs 5500--UPI/CR/601888265852/JOHN/HDFC/00000000000000/U (CLR BAL 30987.99CR)(13-01-2026 17:22:34)-Punjab&Sind Bank", "601888265852", "5500.00", "2222", "", "2026-01-13T17:22:34+05:30"},
 		{"Your A/c No.XXXX0017 is credited with Rs.783.60 on 30-01-2026 10:37 AM and SBIN A/c linked to meena.11@oksbi is debited (UPI Ref No.603089123496).Current AVBL bal is Rs.10214.44 - TMB", "603089123496", "783.60", "0017", "meena.11@oksbi", "2026-01-30T10:37:00+05:30"},
 		{"Your a/c no. XXXXXX5779 is credited for Rs.50.00 on 14-01-26 and a/c linked to mobile 9XXXXXX123 is debited (UPI Ref no 601456789012).", "601456789012", "50.00", "5779", "", "2026-01-14"},
+		{"Savings No XX1234 credited with INR 500.00 towards UPI:604912345678:RAVI on 06-FEB-2026. Avl Bal 120.00 -CUB", "604912345678", "500.00", "1234", "", "2026-02-06"},
+		{"Your A/c XXXXXXXX1234 is credited with Rs.500.00 on 06/02/26. Info: UPI-CR-604912345678-RAVI KUMAR. Avl Bal Rs.100.-KVB", "604912345678", "500.00", "1234", "", "2026-02-06"},
+		{"Amt Rs.500.00 cr to a/c XX1234 thru UPI-RRN 604912345678", "604912345678", "500.00", "1234", "", ""},
+		{"INR 500.00 credited to your RBL Bank a/c via UPI. UPI ref: 604912345678", "604912345678", "500.00", "", "", ""},
+		{"RTGS of Rs 2,00,000 from ALPHA credited to your A/c XX1234 UTR HDFCR52026020612345678", "HDFCR52026020612345678", "200000.00", "1234", "", ""},
+		{"Your A/c No xx1234 has been credited by Rs. 5,000.00 on 28-MAR-2026 with UPI RRN :608712345678. A/c Bal is Rs. 1,000.00CR and AVL Bal is Rs.1,000.00-MAHABANK", "608712345678", "5000.00", "1234", "", "2026-03-28"},
 		{"PhonePe Received ₹500 from MEERA S. UTR: 604912345678", "604912345678", "500.00", "", "", ""},
 		{"Dear Customer, We would like to inform you that your account XX4521 is credited by Rs. 2500.00 on 12-Apr-2026 for IMPS transaction. Sender Name: Test Sender Sender Mobile No: 9190XX1234 IMPS Reference No: 610202772071 Remarks : Invoice 12. If this transaction was not done by you, please call 18001234567.", "610202772071", "2500.00", "4521", "", "2026-04-12"},
 	}
