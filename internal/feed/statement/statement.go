@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/feed/biff"
 	"github.com/milaan/milaan/internal/feed/narration"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -51,7 +52,7 @@ type Line struct {
 // Summary is what a file as a whole is and says.
 type Summary struct {
 	Format      Format
-	Bank        string // such as "hdfc"; "" where unknown
+	Bank        string // such as "hdfc"; "" unless the file says whose it is
 	AccountTail string // the last digits of the account, up to four
 	Headings    []string
 	From, To    time.Time // first and last day, in UTC; zero without rows
@@ -100,10 +101,14 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opts Options) (*Stat
 	}
 	var s *Statement
 	switch format {
-	case Text, HTML, XLSX:
+	case Text, HTML, XLSX, XLS:
 		s, err = readTable(ctx, file, format, opts)
+	case MT:
+		s, err = readMessage(ctx, mtMessage(file), format)
+	case CAMT:
+		s, err = readMessage(ctx, camtMessage(file), format)
 	default:
-		return nil, formatError("%s files are not read here: download the statement as XLSX or CSV", format)
+		return nil, formatError("%q is no format: use one of %v", format, Formats())
 	}
 	if err != nil {
 		return nil, err
@@ -114,54 +119,81 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opts Options) (*Stat
 
 // readTable reads a file that is a table.
 func readTable(ctx context.Context, file *io.SectionReader, format Format, opts Options) (*Statement, error) {
-	var l layout
+	t, err := openTable(ctx, file, format)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.statement(ctx, format, opts)
+	if err != nil {
+		t.close() //nolint:errcheck // the error that led here is the one to return
+		return nil, err
+	}
+	s.close = t.close
+	s.Problems = append(s.Problems, t.notes...)
+	return s, nil
+}
+
+// openTable finds the table in the file. What it opened is closed by the
+// layout's close.
+func openTable(ctx context.Context, file *io.SectionReader, format Format) (l layout, err error) {
 	var found bool
-	var err error
-	var notes []string
-	closer := func() error { return nil }
+	release := func() error { return nil }
+	defer func() {
+		if err == nil && !found {
+			err = formatError("no row of headings was found in its first %d rows, such as Date, Narration, Debit, Credit, Balance: give the statement as the bank's site exports it, with its headings", headerWithin)
+		}
+		if l.close = release; err != nil {
+			release() //nolint:errcheck // the error that led here is the one to return
+		}
+	}()
 	switch format {
 	case XLSX:
-		parts, err := unzipped(file)
+		w, err := openWorkbook(file)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
-		w, err := openWorkbook(file, parts)
+		release = w.file.Close
+		l, found, err = firstSheet(ctx, w.sheets())
+		l.epoch = w.epoch
+		return l, err
+	case XLS:
+		book, err := biff.Open(file, file.Size())
 		if err != nil {
-			return nil, err
+			return l, xlsError(err)
 		}
-		closer = w.file.Close
-		for _, name := range w.file.GetSheetList() {
-			next, ok, err := findLayout(ctx, limited(recorded(w.sheet(name))))
-			switch {
-			case err != nil:
-				w.file.Close() //nolint:errcheck // the error that led here is the one to return
-				return nil, err
-			case ok && found:
-				notes = append(notes, fmt.Sprintf("only the first sheet with rows is read, not %q: save it as a file of its own", name))
-			case ok:
-				l, found = next, true
-				l.epoch = w.epoch
-			}
-		}
+		l, found, err = firstSheet(ctx, xlsSheets(book))
+		return l, err
 	case HTML:
 		l, found, err = findLayout(ctx, limited(htmlTable(decoded(file))))
 	default:
 		l, found, err = textLayout(ctx, decoded(file))
 	}
-	if err == nil && !found {
-		err = formatError("no row of headings was found in its first %d rows, such as Date, Narration, Debit, Credit, Balance: give the statement as the bank's site exports it, with its headings", headerWithin)
+	return l, err
+}
+
+// sheet is a sheet of a workbook.
+type sheet struct {
+	name  string
+	table rows
+}
+
+// firstSheet finds the first sheet with headings, and notes the others that
+// have some: they are not read.
+func firstSheet(ctx context.Context, sheets []sheet) (l layout, found bool, err error) {
+	var notes []string
+	for _, s := range sheets {
+		next, ok, err := findLayout(ctx, limited(s.table))
+		switch {
+		case err != nil:
+			return layout{}, false, err
+		case ok && found:
+			notes = append(notes, fmt.Sprintf("only the first sheet with rows is read, not %q: save it as a file of its own", s.name))
+		case ok:
+			l, found = next, true
+		}
 	}
-	var s *Statement
-	if err == nil {
-		s, err = l.statement(ctx, format, opts)
-	}
-	if err != nil {
-		closer() //nolint:errcheck // the error that led here is the one to return
-		return nil, err
-	}
-	s.close = closer
-	s.Problems = append(s.Problems, notes...)
-	return s, nil
+	l.notes = notes
+	return l, found, nil
 }
 
 // statement surveys the table and makes the statement of it.
@@ -171,7 +203,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 		return nil, err
 	}
 	s := &Statement{Summary: Summary{
-		Bank: l.bank, AccountTail: l.tail, Headings: l.names, NewestFirst: p.newestFirst,
+		Bank: l.owner, AccountTail: l.tail, Headings: l.names, NewestFirst: p.newestFirst,
 		Rows: ev.entries, From: ev.from, To: ev.to, Opening: ev.stated.opening, Closing: ev.stated.closing,
 	}}
 	s.Problems, s.Untrusted = l.check(&p, ev)
@@ -187,7 +219,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 					return
 				}
 				line := l.line(&j, &p, opts.Now)
-				line.Bank, line.Template, line.AccountTail = l.bank, template, l.tail
+				line.Bank, line.Template, line.AccountTail = l.owner, template, l.tail
 				if line.Currency == "" {
 					line.Currency = l.currency
 				}
