@@ -190,7 +190,7 @@ func bankReference(parts []part) upi.UTR {
 				switch {
 				case lead || j > 0 && (p.words[j-1] == "UTR" || j > 1 && p.words[j-2] == "UTR" && p.words[j-1] == "NO"):
 					sure = append(sure, w)
-				case full && (single || i == len(parts)-1 && j == len(p.words)-1):
+				case full && (single || i == len(parts)-1 && (j == 0 || j == len(p.words)-1)):
 					likely = append(likely, w)
 				}
 				lead = false

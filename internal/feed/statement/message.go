@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"strings"
 	"time"
 
@@ -209,9 +210,9 @@ func mtMessage(src *io.SectionReader) message {
 	}
 }
 
-// The lengths at which SWIFT cuts the reference of :61:; one of this length may
-// be the beginning of a longer one.
-const mtReference = 16
+// SWIFT cuts the reference of :61: at 16 characters. A NEFT reference has as
+// many; what has the day within it is the beginning of one of 22.
+var cutReference = regexp.MustCompile(`^[A-Z]{4}[A-Z]\d20\d{2}[01]\d[0-3]\d`)
 
 func mtMovement(item mt940.Item) movement {
 	l := item.Line
@@ -228,7 +229,7 @@ func mtMovement(item mt940.Item) movement {
 		return m
 	}
 	for _, ref := range []string{l.CustomerRef, l.BankRef} {
-		if len(ref) < mtReference {
+		if !cutReference.MatchString(strings.ToUpper(ref)) {
 			m.references = append(m.references, ref)
 		}
 	}

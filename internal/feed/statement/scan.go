@@ -14,6 +14,7 @@ type entry struct {
 	narration, reference, utr, currency string
 	debit, credit, amount, balance      sum
 	flag                                role
+	status                              string // of the payment, where the file says it
 	flagText                            string
 	problem                             string // why it can't be read
 	shifted                             bool   // cells were put back in place, and nothing but the balance can confirm it
@@ -169,7 +170,7 @@ func (l *layout) entry(r row) entry {
 	}
 	e.date, e.valueDate, e.clock = cell(cells, l.booked), cell(cells, l.valued), cell(cells, l.clock)
 	e.narration, e.reference, e.utr = l.narrationOf(cells), cell(cells, l.reference), cell(cells, l.utr)
-	e.currency = cell(cells, l.columns.currency)
+	e.currency, e.status = cell(cells, l.columns.currency), cell(cells, l.status)
 	l.sums(&e, cells)
 	if !dateShape(e.date) && !l.isSerial(e.date) && e.problem == "" {
 		e.problem = "no date that can be read"

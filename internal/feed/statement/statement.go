@@ -254,6 +254,11 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 		return line
 	case j.problem != "":
 		return unparsed(j.problem)
+	case failed(j.status):
+		line.Reading = feed.Reading{Kind: feed.Ignored, At: line.At, DateOnly: line.DateOnly, Why: "its status is " + shorten(j.status)}
+		return line
+	case !succeeded(j.status):
+		return unparsed("its status is " + shorten(j.status))
 	case err != nil:
 		return unparsed(err.Error())
 	case !now.IsZero() && d.at.After(now.AddDate(1, 0, 0)):
@@ -293,6 +298,24 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 		}
 	}
 	return line
+}
+
+// succeeded and failed read the status of a payment. What is neither is left
+// to a person.
+func succeeded(status string) bool {
+	switch strings.ToLower(status) {
+	case "", "-", "success", "successful", "succeeded", "completed", "complete", "settled", "credited", "debited", "processed", "booked", "posted", "captured", "paid", "received":
+		return true
+	}
+	return false
+}
+
+func failed(status string) bool {
+	switch strings.ToLower(status) {
+	case "failed", "failure", "fail", "declined", "rejected", "cancelled", "canceled", "expired", "pending", "initiated", "in progress", "processing", "timed out", "timeout", "deemed", "created":
+		return true
+	}
+	return false
 }
 
 // doubt is what speaks against booking the row as it reads.
