@@ -16,7 +16,7 @@ var system = map[string]bool{
 	"INWARD": true, "OUTWARD": true, "INW": true, "CREDIT": true, "DEBIT": true, "INB": true, "FT": true, "MB": true,
 	"MOB": true, "TXN": true, "BY": true, "FROM": true, "TRANSFER": true, "PAYMENT": true, "RTGSCR": true, "NEFTCR": true,
 	"UPICR": true, "UPIIN": true, "UPIAB": true, "UPIAR": true, "OUT": true, "UPIOUT": true, "NEFTIN": true, "RTGSIN": true, "IMPSIN": true, "OF": true, "TRANSACTION": true, "ID": true,
-	"TFR": true, "TRF": true, "RECD": true, "RECEIVED": true, "VIA": true,
+	"TFR": true, "TRF": true, "RECD": true, "RECEIVED": true, "VIA": true, "INET": true, "IFI": true, "IMPSAB": true, "IMPSAR": true, "NFT": true,
 }
 
 // comeback are the words of a payment that came back.

@@ -99,7 +99,7 @@ func roleOf(cell string) role {
 	switch {
 	case len(words) > 6 || has("count", "counts", "total", "opening", "summary", "limit"):
 		return none
-	case has("balance", "bal", "bala"):
+	case has("bal", "bala") || strings.Contains(text, "balance"):
 		if isDebit && isCredit && !hadAmount && !strings.HasPrefix(text, "bal") {
 			return balanceFlag
 		}
@@ -113,6 +113,8 @@ func roleOf(cell string) role {
 			return amount
 		}
 		return flag
+	case has("cheque", "chq") && has("details"):
+		return reference
 	case has("narration", "description", "particulars", "remarks", "details", "particular"):
 		return narrated
 	case isDebit:
@@ -219,6 +221,12 @@ func findColumns(cells []string) (c columns, ok bool) {
 		if r == reference && strings.Contains(strings.ToLower(c.names[i]), "ref") {
 			c.reference = i
 			break
+		}
+	}
+	if c.narration < 0 { // Standard Chartered heads the text so
+		c.narration = slices.IndexFunc(c.names, func(name string) bool { return strings.EqualFold(name, "transaction") })
+		if c.narration >= 0 {
+			known++
 		}
 	}
 	if c.booked < 0 {

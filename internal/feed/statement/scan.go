@@ -152,7 +152,12 @@ func cell(cells []string, i int) string {
 	if i < 0 || i >= len(cells) {
 		return ""
 	}
-	return strings.TrimSpace(cells[i])
+	text := strings.TrimSpace(cells[i])
+	// What keeps Excel from reading text as a number: ="0123" and '0123.
+	if inner, ok := strings.CutPrefix(text, `="`); ok {
+		text = strings.TrimSuffix(inner, `"`)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(text, "'"))
 }
 
 // entry reads a row's cells.
@@ -249,7 +254,8 @@ func (l *layout) join(e *entry, r row) {
 }
 
 // joinText joins the lines of a narration. A number cut by the end of the line
-// is put together again, unless what stands there is a whole reference.
+// is put together again, unless what stands there is a whole reference; where a
+// word may have been cut or not, the line's end is kept.
 func joinText(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -265,7 +271,7 @@ func joinText(a, b string) string {
 		strings.IndexByte("/-*:", last) >= 0, strings.IndexByte("/-*:", first) >= 0:
 		return a + b
 	}
-	return a + " " + b
+	return a + "\n" + b
 }
 
 // complete ends an entry when its last row is known.

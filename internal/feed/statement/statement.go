@@ -234,7 +234,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 
 // line reads a row that has been judged.
 func (l *layout) line(j *judged, p *plan, now time.Time) Line {
-	line := Line{Number: j.number, Narration: j.narration, Balance: balanceOf(j)}
+	line := Line{Number: j.number, Narration: strings.Join(strings.Fields(j.narration), " "), Balance: balanceOf(j)}
 	unparsed := func(why string) Line {
 		line.Reading = feed.Reading{Kind: feed.Unparsed, At: line.At, DateOnly: line.DateOnly, Why: why}
 		return line
@@ -280,7 +280,7 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 	if j.side == debit {
 		direction = narration.Out
 	}
-	text := narration.Read(j.narration, direction, l.bank)
+	text := l.unwrapped(j, direction)
 	line.Kind, line.Amount, line.UTR = text.Kind, j.paise, text.UTR
 	line.PayerVPA, line.PayerName, line.Note = text.PayerVPA, text.PayerName, text.Note
 	line.Reversal, line.Why = text.Reversal, text.Why
@@ -337,6 +337,28 @@ func (l *layout) doubt(j *judged, p *plan) string {
 
 // fullReference is the length of a NEFT reference as RBI gives it.
 const fullReference = 16
+
+// unwrapped reads a narration that may go over several lines. Banks cut them
+// between words or anywhere: where the two readings hold different references,
+// the reference column decides or none is taken.
+func (l *layout) unwrapped(j *judged, direction narration.Direction) narration.Narration {
+	text := narration.Read(j.narration, direction, l.bank)
+	if !strings.Contains(j.narration, "\n") {
+		return text
+	}
+	cut := narration.Read(strings.NewReplacer("\r", "", "\n", "").Replace(j.narration), direction, l.bank)
+	if strings.HasSuffix(cut.PayerVPA, text.PayerVPA) {
+		text.PayerVPA = cut.PayerVPA
+	}
+	switch ref := narration.Reference(unlabelled(j.reference), text.Channel); {
+	case text.UTR == cut.UTR, cut.UTR == "":
+	case text.UTR == "", cut.UTR == ref:
+		text.UTR = cut.UTR
+	case text.UTR != ref:
+		text.UTR = ""
+	}
+	return text
+}
 
 // referenceOf is the UTR of a row whose narration holds none: from a column of
 // UTRs, or from the bank's own reference where that is known to be the same.

@@ -150,7 +150,7 @@ func (ev *evidence) count(l *layout, j *judged) {
 	sum, err := total.Add(j.paise)
 	ev.overflow = ev.overflow || err != nil
 	*total = sum
-	text := narration.Read(j.narration, direction, l.bank)
+	text := l.unwrapped(j, direction)
 	switch saysDirection(j.narration) {
 	case none:
 	case j.side:
