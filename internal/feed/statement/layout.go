@@ -91,7 +91,7 @@ func textLayout(ctx context.Context, open func() io.Reader) (layout, bool, error
 }
 
 var (
-	accountText  = regexp.MustCompile(`(?i)\b(?:a/?c|account)\b\s*(?:no|number|num)?\b\.?[\s:\-–]*_?([Xx*]+\d{2,6}|\d{4,18})\b`)
+	accountText  = regexp.MustCompile(`(?i)\b(?:a/?c|account)\b\s*(?:no|number|num)?\b\.?[\s:\-–="']*_?([Xx*]+\d{2,6}|\d{4,18})\b`)
 	currencyText = regexp.MustCompile(`(?i)\bcurrency\b[\s:\-]*([A-Z]{3})\b`)
 	ifscText     = regexp.MustCompile(`(?i)\bIFS(?:C)?(?:\s*code)?[\s:\-]*([A-Z]{4})0[A-Z0-9]{6}\b`)
 	owedText     = regexp.MustCompile(`(?i)\boverdraft\b|\bcash credit\b|\bOD (?:a/?c|account|limit)\b|\bCC (?:a/?c|account|limit)\b|\bloan account\b|\bcredit card statement\b|\bdrawing power\b|\bsanction(?:ed)? limit\b`)
