@@ -141,9 +141,11 @@ var channels = []struct {
 	pattern *regexp.Regexp
 }{
 	{UPI, head(`UPI|UPIRET|UPIREV|UPI_IN|UPI_CR|UPICR|UPIIN|UPIOUT|UPI_OUT|UPIAB|UPIAR|UPI[ _]?INWARD`)},
-	{IMPS, head(`MMT|IMPS|IMPS_IN|IMPSIN|FT[ -]?IMPS|MB[ -]?IMPS|MOB[ -]?IMPS|P2A|P2P`)},
-	{NEFT, head(`NEFT|NEFT_IN|NEFTIN|NEFTCR|NEFT[ _]?INWARD|INW NEFT`)},
+	{IMPS, head(`MMT|IMPS|IMPS_IN|IMPSIN|IMPSAB|IMPSAR|FT[ -]?IMPS|MB[ -]?IMPS|MOB[ -]?IMPS|P2A|P2P`)},
+	{NEFT, head(`NEFT|NEFT_IN|NEFTIN|NEFTCR|NFT|NEFT[ _]?INWARD|INW NEFT`)},
 	{RTGS, head(`RTGS|RTGS_IN|RTGSIN|RTGSCR|INW RTGS`)},
+	{NEFT, regexp.MustCompile(`^N/[A-Z]{4}\w{6}`)}, // IndusInd
+	{RTGS, regexp.MustCompile(`^R/[A-Z]{4}\w{6}`)},
 	{ACH, regexp.MustCompile(`\b(?:ACH|NACH|ECS)(?:[ _-]?(?:CR|DR|C|D))?\b|\bACHCR|\bACHDR`)},
 	{Interest, regexp.MustCompile(`\bINT(?:EREST)?\.?\s*(?:PD|PAID|CREDIT(?:ED)?|CR|CAP(?:ITALI[SZ]ED)?|PAYOUT)\b|\bCREDIT INTEREST\b|^INTEREST\b|\bSB INT\b|\bINTEREST$|\bINT\.(?:PD|CR)`)},
 	{Cash, regexp.MustCompile(`\bCASH[ -](?:DEP|DEPOSIT|WDL|WITHDRAWAL)|\bBY CASH\b|\bCDM\b|\bATM\b|\bATW\b|\bNWD\b|\bCWDR\b|\bNFS\b`)},
@@ -183,7 +185,7 @@ type part struct {
 }
 
 // separator is what follows the system's name and the bank's words after it.
-var separator = regexp.MustCompile(`\b(?:UPI|IMPS|NEFT|RTGS|P2A)\w*(?:[\s/_:*-]+(?:CR|DR|IN|OUT|INW|INWARD|RET|RETURN|REV|P2A|P2M|REF|NO|RRN|UTR)\b\.?)*\s*:?\s*([/*-])`)
+var separator = regexp.MustCompile(`\b(?:UPI|IMPS|NEFT|RTGS|P2A)\w*(?:[\s/_:*-]+(?:CR|DR|IN|OUT|INW|INWARD|RET|RETURN|REV|P2A|P2M|REF|NO|RRN|UTR|INET|MOB|IFI)\b\.?)*\s*:?\s*([/*-])`)
 
 // split cuts the narration at the separator its form uses: one only, since
 // names, VPAs and notes hold the others.

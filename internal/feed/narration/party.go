@@ -68,7 +68,7 @@ func (n *Narration) written(p part) string {
 		return ""
 	case n.UTR != "" && strings.Contains(p.upper, string(n.UTR)):
 		_, after, _ := strings.Cut(p.upper, string(n.UTR))
-		return strings.TrimSpace(p.text[len(p.text)-len(after):])
+		return strings.Trim(p.text[len(p.text)-len(after):], " /-")
 	case !strings.ContainsFunc(p.text, unicode.IsLetter):
 		return ""
 	}

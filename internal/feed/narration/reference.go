@@ -16,7 +16,7 @@ var system = map[string]bool{
 	"INWARD": true, "OUTWARD": true, "INW": true, "CREDIT": true, "DEBIT": true, "INB": true, "FT": true, "MB": true,
 	"MOB": true, "TXN": true, "BY": true, "FROM": true, "TRANSFER": true, "PAYMENT": true, "RTGSCR": true, "NEFTCR": true,
 	"UPICR": true, "UPIIN": true, "UPIAB": true, "UPIAR": true, "OUT": true, "UPIOUT": true, "NEFTIN": true, "RTGSIN": true, "IMPSIN": true, "OF": true, "TRANSACTION": true, "ID": true,
-	"TFR": true, "TRF": true, "RECD": true, "RECEIVED": true, "VIA": true,
+	"TFR": true, "TRF": true, "RECD": true, "RECEIVED": true, "VIA": true, "INET": true, "IFI": true, "IMPSAB": true, "IMPSAR": true, "NFT": true,
 }
 
 // comeback are the words of a payment that came back.
@@ -190,7 +190,7 @@ func bankReference(parts []part) upi.UTR {
 				switch {
 				case lead || j > 0 && (p.words[j-1] == "UTR" || j > 1 && p.words[j-2] == "UTR" && p.words[j-1] == "NO"):
 					sure = append(sure, w)
-				case full && (single || i == len(parts)-1 && j == len(p.words)-1):
+				case full && (single || i == len(parts)-1 && (j == 0 || j == len(p.words)-1)):
 					likely = append(likely, w)
 				}
 				lead = false

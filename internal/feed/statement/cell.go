@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/big"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ var (
 	sideBefore = regexp.MustCompile(`(?i)^\(?(cr|dr)\)?\.?\s+`)
 	currency   = regexp.MustCompile(`(?i)^(?:₹|rs\.?|inr)\s*|\s*(?:₹|inr|/-)$`)
 	digitText  = regexp.MustCompile(`^\d[\d,]*(?:\.\d*)?$|^\.\d+$`)
-	serialText = regexp.MustCompile(`^\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$`)
+	serialText = regexp.MustCompile(`^\d+(?:\.\d+)?(?:[eE][+-]?\d\d?)?$`) // an exponent is bounded, as a rational of it is not
 )
 
 // parseSum reads an amount as banks print it: lakh and western grouping, padded,
@@ -77,7 +78,11 @@ func parseSum(text string, noise bool) (sum, error) {
 
 func plainSum(text string, noise bool) (money.Paise, error) {
 	if digitText.MatchString(text) {
-		paise, err := money.Parse(strings.TrimSuffix(text, "."))
+		whole := strings.TrimSuffix(text, ".")
+		if whole[0] == '.' {
+			whole = "0" + whole
+		}
+		paise, err := money.Parse(whole)
 		if err == nil {
 			return paise, nil
 		}
@@ -249,7 +254,9 @@ func parseDay(text string, order dateOrder) (day, error) {
 			layout += ":05"
 			clock = strings.Join(strings.SplitN(clock, ":", 4)[:3], ":")
 		}
-		if half = strings.ToUpper(strings.ReplaceAll(half, ".", "")); half != "" && len(clock) > 0 {
+		hour, _, _ := strings.Cut(clock, ":")
+		n, err := strconv.Atoi(hour)
+		if half = strings.ToUpper(strings.ReplaceAll(half, ".", "")); half != "" && err == nil && n <= 12 { // some print PM beside 22:04
 			layout = strings.Replace(layout, "15", "3", 1) + " PM"
 			clock += " " + half
 		}

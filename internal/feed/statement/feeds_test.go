@@ -3,7 +3,6 @@ package statement_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,9 +60,6 @@ func TestFeeds(t *testing.T) {
 				t.Fatal(err)
 			}
 			s, err := statement.Read(t.Context(), bytes.NewReader(content), int64(len(content)), statement.Options{})
-			if errors.Is(err, statement.ErrFormat) && strings.Contains(err.Error(), "not read here") {
-				t.Skip(err)
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +82,8 @@ func TestFeeds(t *testing.T) {
 			}
 			for _, m := range want.Credits {
 				key := movement{Amount: m.Amount + " " + m.utr(), Date: m.Date[:10]}
-				if got[key]--; got[key] < 0 {
+				// A message whose own balances deny its lines is listed, not read.
+				if got[key]--; got[key] < 0 && s.Untrusted == "" {
 					t.Errorf("credit %v is not read", key)
 				}
 			}

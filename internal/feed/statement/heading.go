@@ -24,7 +24,8 @@ const (
 	balance
 	balanceFlag
 	currencyColumn
-	other // serial number, branch, cheque: known, not needed
+	statusColumn // whether it was booked at all
+	other        // serial number, branch, cheque: known, not needed
 )
 
 // headings are the words of a heading, without units and marks, and what the
@@ -49,6 +50,7 @@ var headings = map[string]role{
 	"amount": amount, "transaction": amount, "txn": amount, "tran": amount,
 	"type": flag, "dc": flag, "drcr": flag, "crdr": flag, "d c": flag, "c d": flag, "indicator": flag, "sign": flag, "transaction type": flag, "txn type": flag, "tran type": flag, "dr cr indicator": flag,
 	"balance": balance, "bal": balance, "closing balance": balance, "closing bal": balance, "running balance": balance, "available balance": balance, "running bal": balance, "account balance": balance, "book balance": balance, "ledger balance": balance,
+	"status": statusColumn, "txn status": statusColumn, "transaction status": statusColumn, "payment status": statusColumn,
 	"currency": currencyColumn, "ccy": currencyColumn,
 	"sl no": other, "s no": other, "sr no": other, "srl no": other, "sno": other, "no": other, "serial no": other, "sol": other, "sol id": other, "init br": other, "branch": other, "branch code": other, "branch name": other, "channel": other, "mode": other, "category": other,
 }
@@ -97,7 +99,7 @@ func roleOf(cell string) role {
 	switch {
 	case len(words) > 6 || has("count", "counts", "total", "opening", "summary", "limit"):
 		return none
-	case has("balance", "bal", "bala"):
+	case has("bal", "bala") || strings.Contains(text, "balance"):
 		if isDebit && isCredit && !hadAmount && !strings.HasPrefix(text, "bal") {
 			return balanceFlag
 		}
@@ -111,6 +113,8 @@ func roleOf(cell string) role {
 			return amount
 		}
 		return flag
+	case has("cheque", "chq") && has("details"):
+		return reference
 	case has("narration", "description", "particulars", "remarks", "details", "particular"):
 		return narrated
 	case isDebit:
@@ -134,14 +138,14 @@ func roleOf(cell string) role {
 
 // columns say where in a row each role stands; -1 where nowhere.
 type columns struct {
-	width                          int // up to the last heading
-	roles                          []role
-	booked, valued, clock          int
-	narration, reference, utr      int
-	debit, credit, amount, flag    int
-	balance, balanceFlag, currency int
-	moreNarration                  []int
-	names                          []string
+	width                                  int // up to the last heading
+	roles                                  []role
+	booked, valued, clock                  int
+	narration, reference, utr              int
+	debit, credit, amount, flag            int
+	balance, balanceFlag, currency, status int
+	moreNarration                          []int
+	names                                  []string
 }
 
 // findColumns reads a row as headings; ok is false when it is none. A table of
@@ -149,7 +153,7 @@ type columns struct {
 func findColumns(cells []string) (c columns, ok bool) {
 	c = columns{
 		booked: -1, valued: -1, clock: -1, narration: -1, reference: -1, utr: -1, debit: -1, credit: -1, amount: -1,
-		flag: -1, balance: -1, balanceFlag: -1, currency: -1,
+		flag: -1, balance: -1, balanceFlag: -1, currency: -1, status: -1,
 	}
 	first := func(into *int, i int) {
 		if *into < 0 {
@@ -202,6 +206,8 @@ func findColumns(cells []string) (c columns, ok bool) {
 			first(&c.balanceFlag, i)
 		case currencyColumn:
 			first(&c.currency, i)
+		case statusColumn:
+			first(&c.status, i)
 		case none, other:
 		}
 	}
@@ -215,6 +221,12 @@ func findColumns(cells []string) (c columns, ok bool) {
 		if r == reference && strings.Contains(strings.ToLower(c.names[i]), "ref") {
 			c.reference = i
 			break
+		}
+	}
+	if c.narration < 0 { // Standard Chartered heads the text so
+		c.narration = slices.IndexFunc(c.names, func(name string) bool { return strings.EqualFold(name, "transaction") })
+		if c.narration >= 0 {
+			known++
 		}
 	}
 	if c.booked < 0 {

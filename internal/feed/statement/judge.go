@@ -69,6 +69,10 @@ func (l *layout) judge(ctx context.Context, p *plan, text func([]string)) iter.S
 	}
 }
 
+// void reports whether the file says of a row that it was not, or may not have
+// been, booked.
+func (j *judged) void() bool { return !succeeded(j.status) }
+
 func balanceOf(j *judged) *money.Paise {
 	if !j.balance.there {
 		return nil
@@ -78,7 +82,7 @@ func balanceOf(j *judged) *money.Paise {
 
 // direct finds the amount and what the row itself says of its direction.
 func (l *layout) direct(j *judged, p *plan) {
-	if j.problem != "" || j.carried {
+	if j.problem != "" || j.carried || j.void() {
 		return
 	}
 	refuse := func(text string, args ...any) { j.problem = fmt.Sprintf(text, args...) }
@@ -148,7 +152,7 @@ func opposed(side role) role {
 
 // compare sets the verdict, and the direction where only the balance tells it.
 func (j *judged) compare(before *money.Paise, p *plan) {
-	if before == nil || !j.balance.there || j.problem != "" || j.carried {
+	if before == nil || !j.balance.there || j.problem != "" || j.carried || j.void() {
 		return
 	}
 	moved, err := j.balance.paise.Sub(*before)

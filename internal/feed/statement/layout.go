@@ -17,11 +17,14 @@ const headerWithin = 120
 // layout is where a table has what, as its own rows say.
 type layout struct {
 	columns
+	close     func() error // of what was opened to read it
+	notes     []string     // for a person
 	table     rows
 	header    int // number of the row of headings
 	epoch         // of a workbook; zero for text
 	text      bool
 	comma     string // between cells of text
+	owner     string // the bank whose file it is for certain
 	bank      string
 	tail      string
 	currency  money.Currency
@@ -88,44 +91,53 @@ func textLayout(ctx context.Context, open func() io.Reader) (layout, bool, error
 }
 
 var (
-	accountText  = regexp.MustCompile(`(?i)\b(?:a/?c|account)\b\s*(?:no|number|num)?\b\.?[\s:\-–]*_?([Xx*]*\d{3,18})\b`)
+	accountText  = regexp.MustCompile(`(?i)\b(?:a/?c|account)\b\s*(?:no|number|num)?\b\.?[\s:\-–="']*_?([Xx*]+\d{2,6}|\d{4,18})\b`)
 	currencyText = regexp.MustCompile(`(?i)\bcurrency\b[\s:\-]*([A-Z]{3})\b`)
 	ifscText     = regexp.MustCompile(`(?i)\bIFS(?:C)?(?:\s*code)?[\s:\-]*([A-Z]{4})0[A-Z0-9]{6}\b`)
 	owedText     = regexp.MustCompile(`(?i)\boverdraft\b|\bcash credit\b|\bOD (?:a/?c|account|limit)\b|\bCC (?:a/?c|account|limit)\b|\bloan account\b|\bcredit card statement\b|\bdrawing power\b|\bsanction(?:ed)? limit\b`)
 )
 
 // banks by the IFSC's first letters, and by the name at the top of their files.
+// The short names are those of feeds and wallets.
 var banks = []struct {
 	id, code string
 	name     *regexp.Regexp
 }{
 	{"hdfc", "HDFC", bankName(`hdfc bank`)}, {"icici", "ICIC", bankName(`icici bank`)},
-	{"sbi", "SBIN", bankName(`state bank of india|sbi`)}, {"axis", "UTIB", bankName(`axis bank`)},
-	{"kotak", "KKBK", bankName(`kotak(?: mahindra)?(?: bank)?`)}, {"yes", "YESB", bankName(`yes bank`)},
-	{"pnb", "PUNB", bankName(`punjab national bank|pnb`)}, {"bob", "BARB", bankName(`bank of baroda`)},
-	{"central", "CBIN", bankName(`central bank of india`)}, {"boi", "BKID", bankName(`bank of india`)},
-	{"idbi", "IBKL", bankName(`idbi(?: bank)?`)}, {"iob", "IOBA", bankName(`indian overseas bank`)},
-	{"idfc", "IDFB", bankName(`idfc(?: first)?(?: bank)?`)}, {"indusind", "INDB", bankName(`indusind(?: bank)?`)},
+	{"sbi", "SBIN", bankName(`state bank of india`)}, {"axis", "UTIB", bankName(`axis bank`)},
+	{"kotak", "KKBK", bankName(`kotak mahindra bank`)}, {"yes", "YESB", bankName(`yes bank`)},
+	{"pnb", "PUNB", bankName(`punjab national bank`)}, {"bob", "BARB", bankName(`bank of baroda`)},
+	{"central", "CBIN", bankName(`central bank of india`)}, {"boi", "BKID", regexp.MustCompile(`(?i)(?:^|\x00)\W*bank of india\b`)},
+	{"idbi", "IBKL", bankName(`idbi bank`)}, {"iob", "IOBA", bankName(`indian overseas bank`)},
+	{"idfc", "IDFB", bankName(`idfc first bank`)}, {"indusind", "INDB", bankName(`indusind bank`)},
 	{"federal", "FDRL", bankName(`federal bank`)}, {"canara", "CNRB", bankName(`canara bank`)},
-	{"union", "UBIN", bankName(`union bank(?: of india)?`)}, {"indian", "IDIB", bankName(`indian bank`)},
+	{"union", "UBIN", bankName(`union bank of india`)}, {"indian", "IDIB", bankName(`indian bank`)},
 	{"rbl", "RATN", bankName(`rbl bank`)}, {"au", "AUBL", bankName(`au small finance bank`)},
 	{"bandhan", "BDBL", bankName(`bandhan bank`)}, {"uco", "UCBA", bankName(`uco bank`)},
+	{"bom", "MAHB", bankName(`bank of maharashtra`)}, {"psb", "PSIB", bankName(`punjab (?:and|&) sind bank`)},
+	{"sib", "SIBL", bankName(`south indian bank`)}, {"kvb", "KVBL", bankName(`karur vysya bank`)},
+	{"cub", "CIUB", bankName(`city union bank`)}, {"tmb", "TMBL", bankName(`tamilnad mercantile bank`)},
+	{"karnataka", "KARB", bankName(`karnataka bank`)}, {"jk", "JAKA", bankName(`jammu (?:and|&) kashmir bank|j&k bank`)},
+	{"csb", "CSBK", bankName(`csb bank`)}, {"dcb", "DCBL", bankName(`dcb bank`)}, {"dbs", "DBSS", bankName(`dbs bank`)},
+	{"equitas", "ESFB", bankName(`equitas small finance bank`)}, {"ujjivan", "UJVN", bankName(`ujjivan small finance bank`)},
 }
 
 func bankName(names string) *regexp.Regexp { return regexp.MustCompile(`(?i)\b(?:` + names + `)\b`) }
 
-// signatures are headings that only one bank writes so.
+// signatures are headings that a bank writes so. Those that are its own alone
+// tell whose file it is; the others only how to read it.
 var signatures = []struct {
 	id       string
+	own      bool
 	headings []string
 }{
-	{"hdfc", []string{"narration", "chq./ref.no."}}, {"hdfc", []string{"narration", "value dat"}}, {"hdfc", []string{"withdrawal amt.", "deposit amt."}},
-	{"icici", []string{"transaction remarks"}}, {"icici", []string{"txn posted date"}},
-	{"kotak", []string{"chq / ref no."}}, {"axis", []string{"tran date", "chqno"}}, {"axis", []string{"particulars", "sol"}},
-	{"axis", []string{"particulars", "init br"}}, {"axis", []string{"debit/credit", "amount(inr)"}},
-	{"bob", []string{"withdrawal(dr)", "deposit(cr)"}}, {"central", []string{"account description", "post date"}},
-	{"boi", []string{"inst-no"}}, {"sbi", []string{"txn date", "ref no./cheque no."}}, {"sbi", []string{"details", "ref no/cheque no"}},
-	{"iob", []string{"date(value date)"}}, {"pnb", []string{"instrument id", "type"}}, {"yes", []string{"running balance", "withdrawals"}},
+	{"hdfc", true, []string{"narration", "chq./ref.no."}}, {"hdfc", true, []string{"narration", "value dat"}}, {"hdfc", true, []string{"withdrawal amt.", "deposit amt."}},
+	{"icici", true, []string{"transaction remarks", "withdrawal amount (inr )"}}, {"icici", false, []string{"transaction remarks"}}, {"icici", true, []string{"txn posted date", "chequeno."}},
+	{"kotak", true, []string{"chq / ref no.", "dr / cr"}}, {"axis", true, []string{"tran date", "chqno", "particulars"}}, {"axis", true, []string{"particulars", "sol"}},
+	{"axis", true, []string{"particulars", "init br"}}, {"axis", false, []string{"debit/credit", "amount(inr)"}},
+	{"bob", false, []string{"withdrawal(dr)", "deposit(cr)"}}, {"central", false, []string{"account description", "post date"}},
+	{"boi", false, []string{"inst-no"}}, {"sbi", false, []string{"txn date", "ref no./cheque no."}}, {"sbi", false, []string{"details", "ref no/cheque no"}},
+	{"iob", false, []string{"date(value date)"}}, {"pnb", false, []string{"instrument id", "type"}}, {"yes", false, []string{"running balance", "withdrawals"}},
 }
 
 // describe tells whose statement it is from what stands above the headings, and
@@ -138,10 +150,10 @@ func (l *layout) describe() {
 	}
 	for _, above := range l.preamble {
 		line := strings.Join(strings.Fields(strings.ReplaceAll(above, "\x00", " ")), " ")
-		if m := ifscText.FindStringSubmatch(line); m != nil {
+		if m := ifscText.FindStringSubmatch(line); m != nil && l.owner == "" {
 			for _, b := range banks {
 				if b.code == strings.ToUpper(m[1]) {
-					l.bank = b.id
+					l.owner = b.id
 				}
 			}
 		}
@@ -156,17 +168,31 @@ func (l *layout) describe() {
 		}
 		l.overdrawn = l.overdrawn || owedText.MatchString(line)
 	}
+	l.bank = l.owner
 	for _, s := range signatures {
-		if l.bank == "" && !slices.ContainsFunc(s.headings, func(h string) bool { return !slices.Contains(lower, h) }) {
+		if slices.ContainsFunc(s.headings, func(h string) bool { return !slices.Contains(lower, h) }) {
+			continue
+		}
+		if l.bank == "" {
 			l.bank = s.id
 		}
+		if s.own && l.owner == "" {
+			l.owner = s.id
+		}
 	}
+	var named []string
 	for _, above := range l.preamble {
 		for _, b := range banks {
-			if l.bank == "" && b.name.MatchString(above) {
-				l.bank = b.id
+			if b.name.MatchString(above) && !slices.Contains(named, b.id) {
+				named = append(named, b.id)
 			}
 		}
+	}
+	if len(named) == 1 && l.owner == "" { // of two, one is somebody else
+		l.owner = named[0]
+	}
+	if l.bank == "" {
+		l.bank = l.owner
 	}
 }
 

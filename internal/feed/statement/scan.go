@@ -14,6 +14,7 @@ type entry struct {
 	narration, reference, utr, currency string
 	debit, credit, amount, balance      sum
 	flag                                role
+	status                              string // of the payment, where the file says it
 	flagText                            string
 	problem                             string // why it can't be read
 	shifted                             bool   // cells were put back in place, and nothing but the balance can confirm it
@@ -151,7 +152,12 @@ func cell(cells []string, i int) string {
 	if i < 0 || i >= len(cells) {
 		return ""
 	}
-	return strings.TrimSpace(cells[i])
+	text := strings.TrimSpace(cells[i])
+	// What keeps Excel from reading text as a number: ="0123" and '0123.
+	if inner, ok := strings.CutPrefix(text, `="`); ok {
+		text = strings.TrimSuffix(inner, `"`)
+	}
+	return strings.TrimSpace(strings.TrimPrefix(text, "'"))
 }
 
 // entry reads a row's cells.
@@ -169,7 +175,7 @@ func (l *layout) entry(r row) entry {
 	}
 	e.date, e.valueDate, e.clock = cell(cells, l.booked), cell(cells, l.valued), cell(cells, l.clock)
 	e.narration, e.reference, e.utr = l.narrationOf(cells), cell(cells, l.reference), cell(cells, l.utr)
-	e.currency = cell(cells, l.columns.currency)
+	e.currency, e.status = cell(cells, l.columns.currency), cell(cells, l.status)
 	l.sums(&e, cells)
 	if !dateShape(e.date) && !l.isSerial(e.date) && e.problem == "" {
 		e.problem = "no date that can be read"
@@ -248,7 +254,8 @@ func (l *layout) join(e *entry, r row) {
 }
 
 // joinText joins the lines of a narration. A number cut by the end of the line
-// is put together again, unless what stands there is a whole reference.
+// is put together again, unless what stands there is a whole reference; where a
+// word may have been cut or not, the line's end is kept.
 func joinText(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -264,7 +271,7 @@ func joinText(a, b string) string {
 		strings.IndexByte("/-*:", last) >= 0, strings.IndexByte("/-*:", first) >= 0:
 		return a + b
 	}
-	return a + " " + b
+	return a + "\n" + b
 }
 
 // complete ends an entry when its last row is known.

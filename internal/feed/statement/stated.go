@@ -42,11 +42,15 @@ func (s *stated) read(cells []string) {
 			}
 			label, value := cell[at[0]:at[1]], cell[at[1]:end]
 			if strings.TrimSpace(value) != "" {
+				if len(label) <= len("credits:") {
+					continue
+				}
 				s.set(label, value)
 				continue
 			}
 			if len(found) == 1 && at[0] == 0 {
-				if next := following(cells[i+1:]); !s.set(label, next) {
+				bare := len(label) <= len("credits:") // may as well head a count
+				if next := following(cells[i+1:]); bare || !s.set(label, next) {
 					labels[i] = label
 					alone++
 				}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/feed/biff"
 	"github.com/milaan/milaan/internal/feed/narration"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -51,7 +52,7 @@ type Line struct {
 // Summary is what a file as a whole is and says.
 type Summary struct {
 	Format      Format
-	Bank        string // such as "hdfc"; "" where unknown
+	Bank        string // such as "hdfc"; "" unless the file says whose it is
 	AccountTail string // the last digits of the account, up to four
 	Headings    []string
 	From, To    time.Time // first and last day, in UTC; zero without rows
@@ -100,10 +101,14 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opts Options) (*Stat
 	}
 	var s *Statement
 	switch format {
-	case Text, HTML, XLSX:
+	case Text, HTML, XLSX, XLS:
 		s, err = readTable(ctx, file, format, opts)
+	case MT:
+		s, err = readMessage(ctx, mtMessage(file), format)
+	case CAMT:
+		s, err = readMessage(ctx, camtMessage(file), format)
 	default:
-		return nil, formatError("%s files are not read here: download the statement as XLSX or CSV", format)
+		return nil, formatError("%q is no format: use one of %v", format, Formats())
 	}
 	if err != nil {
 		return nil, err
@@ -114,54 +119,81 @@ func Read(ctx context.Context, src io.ReaderAt, size int64, opts Options) (*Stat
 
 // readTable reads a file that is a table.
 func readTable(ctx context.Context, file *io.SectionReader, format Format, opts Options) (*Statement, error) {
-	var l layout
+	t, err := openTable(ctx, file, format)
+	if err != nil {
+		return nil, err
+	}
+	s, err := t.statement(ctx, format, opts)
+	if err != nil {
+		t.close() //nolint:errcheck // the error that led here is the one to return
+		return nil, err
+	}
+	s.close = t.close
+	s.Problems = append(s.Problems, t.notes...)
+	return s, nil
+}
+
+// openTable finds the table in the file. What it opened is closed by the
+// layout's close.
+func openTable(ctx context.Context, file *io.SectionReader, format Format) (l layout, err error) {
 	var found bool
-	var err error
-	var notes []string
-	closer := func() error { return nil }
+	release := func() error { return nil }
+	defer func() {
+		if err == nil && !found {
+			err = formatError("no row of headings was found in its first %d rows, such as Date, Narration, Debit, Credit, Balance: give the statement as the bank's site exports it, with its headings", headerWithin)
+		}
+		if l.close = release; err != nil {
+			release() //nolint:errcheck // the error that led here is the one to return
+		}
+	}()
 	switch format {
 	case XLSX:
-		parts, err := unzipped(file)
+		w, err := openWorkbook(file)
 		if err != nil {
-			return nil, err
+			return l, err
 		}
-		w, err := openWorkbook(file, parts)
+		release = w.file.Close
+		l, found, err = firstSheet(ctx, w.sheets())
+		l.epoch = w.epoch
+		return l, err
+	case XLS:
+		book, err := biff.Open(file, file.Size())
 		if err != nil {
-			return nil, err
+			return l, xlsError(err)
 		}
-		closer = w.file.Close
-		for _, name := range w.file.GetSheetList() {
-			next, ok, err := findLayout(ctx, limited(recorded(w.sheet(name))))
-			switch {
-			case err != nil:
-				w.file.Close() //nolint:errcheck // the error that led here is the one to return
-				return nil, err
-			case ok && found:
-				notes = append(notes, fmt.Sprintf("only the first sheet with rows is read, not %q: save it as a file of its own", name))
-			case ok:
-				l, found = next, true
-				l.epoch = w.epoch
-			}
-		}
+		l, found, err = firstSheet(ctx, xlsSheets(book))
+		return l, err
 	case HTML:
 		l, found, err = findLayout(ctx, limited(htmlTable(decoded(file))))
 	default:
 		l, found, err = textLayout(ctx, decoded(file))
 	}
-	if err == nil && !found {
-		err = formatError("no row of headings was found in its first %d rows, such as Date, Narration, Debit, Credit, Balance: give the statement as the bank's site exports it, with its headings", headerWithin)
+	return l, err
+}
+
+// sheet is a sheet of a workbook.
+type sheet struct {
+	name  string
+	table rows
+}
+
+// firstSheet finds the first sheet with headings, and notes the others that
+// have some: they are not read.
+func firstSheet(ctx context.Context, sheets []sheet) (l layout, found bool, err error) {
+	var notes []string
+	for _, s := range sheets {
+		next, ok, err := findLayout(ctx, limited(s.table))
+		switch {
+		case err != nil:
+			return layout{}, false, err
+		case ok && found:
+			notes = append(notes, fmt.Sprintf("only the first sheet with rows is read, not %q: save it as a file of its own", s.name))
+		case ok:
+			l, found = next, true
+		}
 	}
-	var s *Statement
-	if err == nil {
-		s, err = l.statement(ctx, format, opts)
-	}
-	if err != nil {
-		closer() //nolint:errcheck // the error that led here is the one to return
-		return nil, err
-	}
-	s.close = closer
-	s.Problems = append(s.Problems, notes...)
-	return s, nil
+	l.notes = notes
+	return l, found, nil
 }
 
 // statement surveys the table and makes the statement of it.
@@ -171,7 +203,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 		return nil, err
 	}
 	s := &Statement{Summary: Summary{
-		Bank: l.bank, AccountTail: l.tail, Headings: l.names, NewestFirst: p.newestFirst,
+		Bank: l.owner, AccountTail: l.tail, Headings: l.names, NewestFirst: p.newestFirst,
 		Rows: ev.entries, From: ev.from, To: ev.to, Opening: ev.stated.opening, Closing: ev.stated.closing,
 	}}
 	s.Problems, s.Untrusted = l.check(&p, ev)
@@ -187,7 +219,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 					return
 				}
 				line := l.line(&j, &p, opts.Now)
-				line.Bank, line.Template, line.AccountTail = l.bank, template, l.tail
+				line.Bank, line.Template, line.AccountTail = l.owner, template, l.tail
 				if line.Currency == "" {
 					line.Currency = l.currency
 				}
@@ -202,7 +234,7 @@ func (l *layout) statement(ctx context.Context, format Format, opts Options) (*S
 
 // line reads a row that has been judged.
 func (l *layout) line(j *judged, p *plan, now time.Time) Line {
-	line := Line{Number: j.number, Narration: j.narration, Balance: balanceOf(j)}
+	line := Line{Number: j.number, Narration: strings.Join(strings.Fields(j.narration), " "), Balance: balanceOf(j)}
 	unparsed := func(why string) Line {
 		line.Reading = feed.Reading{Kind: feed.Unparsed, At: line.At, DateOnly: line.DateOnly, Why: why}
 		return line
@@ -222,6 +254,11 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 		return line
 	case j.problem != "":
 		return unparsed(j.problem)
+	case failed(j.status):
+		line.Reading = feed.Reading{Kind: feed.Ignored, At: line.At, DateOnly: line.DateOnly, Why: "its status is " + shorten(j.status)}
+		return line
+	case !succeeded(j.status):
+		return unparsed("its status is " + shorten(j.status))
 	case err != nil:
 		return unparsed(err.Error())
 	case !now.IsZero() && d.at.After(now.AddDate(1, 0, 0)):
@@ -243,7 +280,7 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 	if j.side == debit {
 		direction = narration.Out
 	}
-	text := narration.Read(j.narration, direction, l.bank)
+	text := l.unwrapped(j, direction)
 	line.Kind, line.Amount, line.UTR = text.Kind, j.paise, text.UTR
 	line.PayerVPA, line.PayerName, line.Note = text.PayerVPA, text.PayerName, text.Note
 	line.Reversal, line.Why = text.Reversal, text.Why
@@ -261,6 +298,24 @@ func (l *layout) line(j *judged, p *plan, now time.Time) Line {
 		}
 	}
 	return line
+}
+
+// succeeded and failed read the status of a payment. What is neither is left
+// to a person.
+func succeeded(status string) bool {
+	switch strings.ToLower(status) {
+	case "", "-", "success", "successful", "succeeded", "completed", "complete", "settled", "credited", "debited", "processed", "booked", "posted", "captured", "paid", "received":
+		return true
+	}
+	return false
+}
+
+func failed(status string) bool {
+	switch strings.ToLower(status) {
+	case "failed", "failure", "fail", "declined", "rejected", "cancelled", "canceled", "expired", "pending", "initiated", "in progress", "processing", "timed out", "timeout", "deemed", "created":
+		return true
+	}
+	return false
 }
 
 // doubt is what speaks against booking the row as it reads.
@@ -282,6 +337,28 @@ func (l *layout) doubt(j *judged, p *plan) string {
 
 // fullReference is the length of a NEFT reference as RBI gives it.
 const fullReference = 16
+
+// unwrapped reads a narration that may go over several lines. Banks cut them
+// between words or anywhere: where the two readings hold different references,
+// the reference column decides or none is taken.
+func (l *layout) unwrapped(j *judged, direction narration.Direction) narration.Narration {
+	text := narration.Read(j.narration, direction, l.bank)
+	if !strings.Contains(j.narration, "\n") {
+		return text
+	}
+	cut := narration.Read(strings.NewReplacer("\r", "", "\n", "").Replace(j.narration), direction, l.bank)
+	if strings.HasSuffix(cut.PayerVPA, text.PayerVPA) {
+		text.PayerVPA = cut.PayerVPA
+	}
+	switch ref := narration.Reference(unlabelled(j.reference), text.Channel); {
+	case text.UTR == cut.UTR, cut.UTR == "":
+	case text.UTR == "", cut.UTR == ref:
+		text.UTR = cut.UTR
+	case text.UTR != ref:
+		text.UTR = ""
+	}
+	return text
+}
 
 // referenceOf is the UTR of a row whose narration holds none: from a column of
 // UTRs, or from the bank's own reference where that is known to be the same.

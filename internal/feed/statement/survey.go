@@ -30,6 +30,8 @@ type evidence struct {
 	credited, debited                                         money.Paise
 	overflow                                                  bool
 	first, last                                               judged // with a balance
+	otherAccount                                              string // named between rows
+	accounts                                                  bool   // rows follow it
 	stated                                                    stated
 }
 
@@ -41,7 +43,15 @@ func (l *layout) survey(ctx context.Context, p *plan) (*evidence, error) {
 	}
 	var before *judged
 	var beforeDay day
-	for j, err := range l.judge(ctx, p, ev.stated.read) {
+	text := func(cells []string) {
+		ev.stated.read(cells)
+		if m := accountText.FindStringSubmatch(strings.Join(cells, " ")); m != nil && l.tail != "" {
+			if next := tail(m[1]); next != "" && !strings.HasSuffix(l.tail, next) && !strings.HasSuffix(next, l.tail) {
+				ev.otherAccount = next
+			}
+		}
+	}
+	for j, err := range l.judge(ctx, p, text) {
 		if err != nil {
 			return nil, err
 		}
@@ -83,8 +93,16 @@ func (l *layout) survey(ctx context.Context, p *plan) (*evidence, error) {
 		if before != nil {
 			ev.pair(before, &j)
 		}
-		if j.problem == "" && !j.carried {
+		switch {
+		case j.carried, j.void():
+		case j.problem != "" || j.side == none:
+			// It may have been the debit that a later credit undoes.
+			ev.move(narration.Read(j.narration, narration.Out, l.bank).UTR, debit, j.place)
+		default:
 			ev.count(l, &j)
+		}
+		if ev.otherAccount != "" {
+			ev.accounts = true
 		}
 		if j.balance.there {
 			if !ev.first.balance.there {
@@ -124,9 +142,6 @@ func (ev *evidence) pair(a, b *judged) {
 
 // count adds a row whose amount could be read.
 func (ev *evidence) count(l *layout, j *judged) {
-	if j.side == none {
-		return
-	}
 	direction, total, n := narration.In, &ev.credited, &ev.credits
 	if j.side == debit {
 		direction, total, n = narration.Out, &ev.debited, &ev.debits
@@ -135,7 +150,7 @@ func (ev *evidence) count(l *layout, j *judged) {
 	sum, err := total.Add(j.paise)
 	ev.overflow = ev.overflow || err != nil
 	*total = sum
-	text := narration.Read(j.narration, direction, l.bank)
+	text := l.unwrapped(j, direction)
 	switch saysDirection(j.narration) {
 	case none:
 	case j.side:
@@ -154,6 +169,11 @@ func (ev *evidence) count(l *layout, j *judged) {
 	if utr == "" {
 		utr = narration.Reference(j.utr, text.Channel)
 	}
+	ev.move(utr, j.side, j.place)
+}
+
+// move keeps where a UTR was first credited and first debited.
+func (ev *evidence) move(utr upi.UTR, side role, place int) {
 	if utr == "" {
 		return
 	}
@@ -162,10 +182,10 @@ func (ev *evidence) count(l *layout, j *judged) {
 		utr = upi.UTR(strings.Clone(string(utr))) // not to keep the row it was cut from
 	}
 	switch {
-	case j.side == credit && m.credit == 0:
-		m.credit = j.place
-	case j.side == debit && m.debit == 0:
-		m.debit = j.place
+	case side == credit && m.credit == 0:
+		m.credit = place
+	case side == debit && m.debit == 0:
+		m.debit = place
 	default:
 		return
 	}
@@ -298,6 +318,9 @@ func (l *layout) day(e *entry, p *plan) (day, error) {
 	return parseDay(text, p.dates)
 }
 
+// counted is a number of rows as it reads where an amount might stand.
+func counted(n int) money.Paise { return money.Paise(n) * money.Rupee }
+
 // check compares what the file states with its rows. A problem is for a person;
 // untrusted is why nothing of the file may be booked.
 func (l *layout) check(p *plan, ev *evidence) (problems []string, untrusted string) {
@@ -326,13 +349,16 @@ func (l *layout) check(p *plan, ev *evidence) (problems []string, untrusted stri
 		}
 	}
 	s := &ev.stated
+	if ev.accounts {
+		untrusted = "the file holds more than one account, " + l.tail + " and " + ev.otherAccount + ": download each by itself"
+	}
 	if ev.overflow {
 		untrusted = "the amounts are too large to be a statement's"
 	}
-	if s.credited != nil && *s.credited != ev.credited {
+	if s.credited != nil && *s.credited != ev.credited && *s.credited != counted(ev.credits) {
 		differs("total credits", *s.credited, ev.credited)
 	}
-	if s.debited != nil && *s.debited != ev.debited && *s.debited != -ev.debited {
+	if s.debited != nil && *s.debited != ev.debited && *s.debited != -ev.debited && *s.debited != counted(ev.debits) {
 		differs("total debits", *s.debited, ev.debited)
 	}
 	if s.credits != nil && *s.credits != ev.credits {

@@ -1,7 +1,6 @@
 package statement
 
 import (
-	"archive/zip"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +20,11 @@ type workbook struct {
 // openWorkbook opens an XLSX file within bounds. Cells come raw: a date as its
 // serial number, since the text Excel shows of it depends on the reader's
 // country, and an amount as its digits.
-func openWorkbook(src *io.SectionReader, parts *zip.Reader) (*workbook, error) {
+func openWorkbook(src *io.SectionReader) (*workbook, error) {
+	parts, err := unzipped(src)
+	if err != nil {
+		return nil, err
+	}
 	if src.Size() > maxXLSX {
 		return nil, formatError("the workbook is larger than %d MB: export a shorter period", maxXLSX>>20)
 	}
@@ -47,6 +50,14 @@ func openWorkbook(src *io.SectionReader, parts *zip.Reader) (*workbook, error) {
 		w.epoch = epoch1904
 	}
 	return w, nil
+}
+
+func (w *workbook) sheets() []sheet {
+	var sheets []sheet
+	for _, name := range w.file.GetSheetList() {
+		sheets = append(sheets, sheet{name, recorded(w.sheet(name))})
+	}
+	return sheets
 }
 
 func (w *workbook) sheet(name string) rows {
