@@ -19,6 +19,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
 
@@ -295,6 +296,20 @@ var paths = map[string]func(*screen){
 		s.sees("pay.step", "utr.step", "pay.exact", "utr.hint")
 		s.giveUTR("Rs 500 debited. UPI Ref 000000000007. Call +919876543210")
 		s.sees("outcome.ok", "outcome.ok.text", "receipt.received", "return.link")
+	},
+	"by its note": func(s *screen) { // nothing is typed
+		s.open(order)
+		s.sees("pay.step")
+		p, err := s.Store.OpenPayment(s.Context(), payment.Payment{Merchant: "shop", CustomID: "order-1"})
+		if err != nil {
+			s.Fatal(err)
+		}
+		mustSee(s.ctx, s.T, p.Reference)
+		e := s.Entry(storetest.UTR(7), storetest.Rupees(500))
+		e.Note = p.Reference
+		s.MustReport("window", 1, 0, 1, e)
+		s.turns()
+		s.sees("outcome.ok", "outcome.ok.text")
 	},
 	"wrong amount": func(s *screen) {
 		s.MustReport("window", 1, 0, 0, s.Entry(storetest.UTR(7), storetest.Rupees(400)))
