@@ -15,22 +15,28 @@ import (
 	_ "time/tzdata" // merchants' zones, on machines without a zone database
 
 	"github.com/alecthomas/kong"
+	"github.com/mattn/go-isatty"
 
 	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/server"
 )
 
 // commandLine is the grammar; a command's Run method does its work.
 type commandLine struct {
-	Demo    demoCommand    `cmd:"" help:"Everything in one process, to look at: gateway, sample shop, sandbox bank."`
-	Serve   serveCommand   `cmd:"" help:"Run the gateway."`
-	Apply   applyCommand   `cmd:"" help:"Make the installation match a file: merchants, methods, wallets, feeds, rules."`
-	Review  reviewCommand  `cmd:"" help:"List, approve or reject claims that wait for a person."`
-	Verify  verifyCommand  `cmd:"" help:"Recompute the ledger and check every invariant."`
-	Migrate migrateCommand `cmd:"" help:"Bring the database's schema up to date."`
-	Load    loadCommand    `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-	Help    helpCommand    `cmd:"" help:"Print this help."`
+	Demo      demoCommand      `cmd:"" help:"Everything in one process, to look at: gateway, sample shop, sandbox bank."`
+	Serve     serveCommand     `cmd:"" help:"Run the gateway."`
+	Apply     applyCommand     `cmd:"" help:"Make the installation match a file: merchants, methods, wallets, feeds, rules."`
+	Import    importCommand    `cmd:"" help:"Read a bank statement into the books."`
+	Parse     parseCommand     `cmd:"" help:"Print what milaan understands of messages or a statement, and change nothing."`
+	Review    reviewCommand    `cmd:"" help:"List, approve or reject claims that wait for a person."`
+	Feeds     feedsCommand     `cmd:"" help:"How the bank feeds are, and what of theirs waits for a person."`
+	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
+	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
+	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Help      helpCommand      `cmd:"" help:"Print this help."`
 
 	Config string `name:"config" type:"existingfile" placeholder:"FILE" help:"Settings file (TOML). Every setting is a flag, too, and MILAAN_… in the environment."`
 	kong.Plugins
@@ -53,6 +59,8 @@ func main() {
 // terminal is where a command writes.
 type terminal struct {
 	out, err io.Writer
+	// interactive says that a person sees what is written to err.
+	interactive bool
 }
 
 // run carries out a command line and returns the exit code.
@@ -71,7 +79,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { exited = true }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(terminal{stdout, stderr}),
+		kong.Bind(terminal{stdout, stderr, isTerminal(stderr)}),
+		kong.Vars{"statement_formats": statementFormats()},
 	)
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", err)
@@ -100,6 +109,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", oneLine(err))
 		return exitFailed
 	}
+}
+
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && isatty.IsTerminal(file.Fd())
+}
+
+// statementFormats names the formats of statements, for the help.
+func statementFormats() string {
+	var names []string
+	for _, f := range statement.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
 }
 
 // oneLine is an error as one line; what is wrong with a file stays a line each.

@@ -132,6 +132,7 @@ type reviewCommand struct {
 	List    reviewList    `cmd:"" help:"Claims that wait for a person, oldest first."`
 	Approve reviewApprove `cmd:"" help:"Credit a claim with the credit it names."`
 	Reject  reviewReject  `cmd:"" help:"End a claim without money."`
+	Clear   reviewClear   `cmd:"" help:"Take the mark off a credit that a bank contested, once it was compared with the bank."`
 }
 
 type reviewList struct {
@@ -142,11 +143,19 @@ type reviewList struct {
 // Run lists claims with why they are held and which credits they could have.
 func (l reviewList) Run(ctx context.Context, s *settings, term terminal) error {
 	var reviews []deposit.Review
+	var disputes []*deposit.Credit
 	if err := s.withStore(ctx, func(db store.Store) (err error) {
-		reviews, err = db.PendingClaims(ctx, l.After, l.Limit)
+		if reviews, err = db.PendingClaims(ctx, l.After, l.Limit); err != nil {
+			return err
+		}
+		disputes, err = db.Disputes(ctx, 0, l.Limit)
 		return err
 	}); err != nil {
 		return err
+	}
+	for _, c := range disputes {
+		_, _ = fmt.Fprintf(term.out, "credit %d, UTR %s, %s on %s, is contested by the bank, and claim %d was credited with it: compare with the bank, then milaan review clear %d\n",
+			c.ID, c.UTR, money.Format(c.Amount, money.English), c.Wallet, c.ClaimID, c.ID)
 	}
 	if len(reviews) == 0 {
 		_, err := fmt.Fprintln(term.out, "no claim waits for a person")
@@ -187,6 +196,23 @@ func (a reviewApprove) Run(ctx context.Context, s *settings, term terminal) erro
 	})
 }
 
+type reviewClear struct {
+	Credit int64  `arg:"" help:"The credit's number, from milaan review list."`
+	Why    string `required:"" help:"Why: kept in the audit log."`
+	Actor  string `help:"Who decides: kept in the audit log." env:"USER" default:"operator"`
+}
+
+// Run takes the mark off the credit.
+func (c reviewClear) Run(ctx context.Context, s *settings, term terminal) error {
+	err := atDesk(ctx, s, func(ctx context.Context, desk *deposit.Desk) error {
+		return desk.Clear(ctx, c.Credit, "operator:"+c.Actor, c.Why)
+	})
+	if err == nil {
+		_, err = fmt.Fprintf(term.out, "credit %d is not contested any more\n", c.Credit)
+	}
+	return err
+}
+
 type reviewReject struct{ reviewWord }
 
 // Run ends the claim.
@@ -196,9 +222,31 @@ func (r reviewReject) Run(ctx context.Context, s *settings, term terminal) error
 	})
 }
 
-// decide settles one claim at a desk of its own: it takes the write lock for a
-// moment, and a running gateway goes on.
-func decide(ctx context.Context, s *settings, term terminal, word func(context.Context, *deposit.Desk) (deposit.Claim, error)) (err error) {
+// decide settles one claim.
+func decide(ctx context.Context, s *settings, term terminal, word func(context.Context, *deposit.Desk) (deposit.Claim, error)) error {
+	var claim deposit.Claim
+	if err := atDesk(ctx, s, func(ctx context.Context, desk *deposit.Desk) (err error) {
+		claim, err = word(ctx, desk)
+		return err
+	}); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(term.out, "claim %d is %s", claim.ID, claim.State)
+	if claim.State == deposit.Credited {
+		_, _ = fmt.Fprintf(term.out, ": %s from credit %d", money.Format(claim.Deposited, money.English), claim.CreditID)
+	}
+	_, _ = fmt.Fprintln(term.out)
+	return err
+}
+
+// atDesk does something at a desk of its own: it takes the write lock for a
+// moment at a time, and a running gateway goes on.
+func atDesk(ctx context.Context, s *settings, do func(context.Context, *deposit.Desk) error) error {
+	return atStore(ctx, s, func(ctx context.Context, desk *deposit.Desk, _ store.Store) error { return do(ctx, desk) })
+}
+
+// atStore is atDesk for what needs the database, too.
+func atStore(ctx context.Context, s *settings, do func(context.Context, *deposit.Desk, store.Store) error) (err error) {
 	config, err := s.load()
 	if err != nil {
 		return err
@@ -212,15 +260,7 @@ func decide(ctx context.Context, s *settings, term terminal, word func(context.C
 	defer stop()
 	var group errgroup.Group
 	group.Go(func() error { return desk.Run(running) })
-	claim, err := word(ctx, desk)
+	err = do(ctx, desk, db)
 	stop()
-	if err := errors.Join(err, group.Wait()); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(term.out, "claim %d is %s", claim.ID, claim.State)
-	if claim.State == deposit.Credited {
-		_, _ = fmt.Fprintf(term.out, ": %s from credit %d", money.Format(claim.Deposited, money.English), claim.CreditID)
-	}
-	_, _ = fmt.Fprintln(term.out)
-	return err
+	return errors.Join(err, group.Wait())
 }

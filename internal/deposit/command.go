@@ -225,6 +225,37 @@ func (r *review) run(b *book) error {
 	return refuse(CreditNotFree, fmt.Sprintf("Credit %d is not free for claim %d: it is another claim's, was reversed, or is on a wallet that does not serve the merchant", want, c.ID))
 }
 
+// clear is an operator's word on a contested credit: they compared it with the
+// bank.
+type clear struct {
+	id    int64
+	utr   upi.UTR
+	actor string
+	why   string
+}
+
+func (*clear) name() string   { return "clear" }
+func (*clear) caller() string { return "operator" }
+func (*clear) weight() int    { return 1 }
+
+func (c *clear) need(k *Keys, _ *directory.Snapshot) { k.UTRs[c.utr] = struct{}{} }
+
+func (c *clear) run(b *book) error {
+	for _, credit := range b.facts.Credits[c.utr] {
+		if credit.ID != c.id {
+			continue
+		}
+		if !credit.Contested {
+			return refuse(NotContested, fmt.Sprintf("Credit %d is not contested", credit.ID))
+		}
+		credit.Contested = false
+		b.touchCredit(credit)
+		b.record(c.actor, "credit.cleared", credit.ID, c.why)
+		return nil
+	}
+	return refuse(NotContested, fmt.Sprintf("There is no credit %d", c.id))
+}
+
 // expire ends a claim whose time is up.
 type expire struct{ ref ClaimRef }
 

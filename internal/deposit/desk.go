@@ -172,6 +172,17 @@ func (d *Desk) review(ctx context.Context, id int64, cmd *review) (Claim, error)
 	return cmd.claim, nil
 }
 
+// Clear takes the mark off a contested credit on an operator's word: they compared
+// it with the bank. A *Refusal says why it can't be. Claims in review because of
+// it are approved or rejected apart.
+func (d *Desk) Clear(ctx context.Context, credit int64, actor, why string) error {
+	c, err := d.Store.FindCredit(ctx, credit)
+	if err != nil {
+		return err
+	}
+	return d.do(ctx, &clear{id: c.ID, utr: c.UTR, actor: actor, why: why})
+}
+
 // ExpireDue ends the waiting claims whose time is up and returns how many.
 func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
 	ended := 0

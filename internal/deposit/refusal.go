@@ -17,6 +17,7 @@ const (
 	CreditNotFree   RefusalCode = "credit_not_free"
 	MerchantGone    RefusalCode = "merchant_gone"
 	NotAmendable    RefusalCode = "not_amendable"
+	NotContested    RefusalCode = "not_contested"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message

@@ -39,6 +39,8 @@ type Store interface {
 	// PendingClaims lists the claims in review, oldest first, each with the
 	// credits of its UTR, from after the given id on.
 	PendingClaims(ctx context.Context, after int64, limit int) ([]Review, error)
+	// FindCredit returns the credit with that id, or ErrNoCredit.
+	FindCredit(ctx context.Context, id int64) (*Credit, error)
 	// FindReferrals returns what is known of the payments with those references;
 	// unknown ones are left out.
 	FindReferrals(ctx context.Context, references []string) ([]Referral, error)
@@ -46,8 +48,11 @@ type Store interface {
 	WalletUse(ctx context.Context, day Day) (map[string]money.Paise, error)
 }
 
-// ErrNoClaim is returned where no claim is found.
-var ErrNoClaim = errors.New("no such claim")
+// Errors of what is not found.
+var (
+	ErrNoClaim  = errors.New("no such claim")
+	ErrNoCredit = errors.New("no such credit")
+)
 
 // ClaimRef points at a claim in a way that a batch can lock.
 type ClaimRef struct {

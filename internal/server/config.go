@@ -51,6 +51,15 @@ type Config struct {
 	UnverifiedMax    money.Paise         `koanf:"unverified_max" help:"Review claims on credits above this many rupees that only an SMS reported; 0 for never."`
 	WalletNotShown   deposit.ShownPolicy `koanf:"wallet_not_shown" help:"Review credits on wallets the label was not shown: other (only if it was shown another), strict or off."`
 
+	MessagesKeep time.Duration `koanf:"messages_keep" help:"How long the texts of bank messages are kept, sealed; 0 for ever."`
+
+	NoticeWebhookURL    directory.Secret `koanf:"notice_webhook_url" help:"Where notices of trouble are posted; nowhere where empty."`
+	NoticeWebhookSecret directory.Secret `koanf:"notice_webhook_secret" help:"Secret that signs them (Standard Webhooks)."`
+	NoticeTelegramChat  string           `koanf:"notice_telegram_chat" help:"Chat id: notices are then posted in the form of a Telegram bot's sendMessage."`
+	NoticeSMTPURL       directory.Secret `koanf:"notice_smtp_url" help:"Mail server for notices: smtps://USER:PASSWORD@HOST, smtp+starttls://…, or smtp://localhost; no mail where empty."`
+	NoticeMailFrom      string           `koanf:"notice_mail_from" help:"Sender of those mails."`
+	NoticeMailTo        string           `koanf:"notice_mail_to" help:"Their recipients, separated by commas."`
+
 	RatesURL   string        `koanf:"rates_url" help:"Exchange rates: URL or file in the ECB's or open exchange rates' form; the bundled ones where empty."`
 	RatesEvery time.Duration `koanf:"rates_every" help:"How often exchange rates are read."`
 
@@ -100,6 +109,7 @@ func DefaultConfig() Config {
 		SharedFailures:     p.SharedFailures,
 		UnverifiedMax:      p.UnverifiedMax,
 		WalletNotShown:     p.Shown,
+		MessagesKeep:       180 * 24 * time.Hour,
 		RatesEvery:         6 * time.Hour,
 		LogLevel:           slog.LevelInfo,
 		LogFormat:          "text",
@@ -169,6 +179,12 @@ func (c Config) validate() error {
 	}
 	if c.PostbackFirstRetry <= 0 {
 		errs = append(errs, errors.New("postback_first_retry must be above zero, such as 5s"))
+	}
+	if c.MessagesKeep < 0 {
+		errs = append(errs, errors.New("messages_keep can't be below zero: 0 keeps them for ever"))
+	}
+	if _, err := c.noticeSenders(nil); err != nil {
+		errs = append(errs, err)
 	}
 	if c.RatesEvery < time.Minute {
 		errs = append(errs, errors.New("rates_every must be a minute or more"))

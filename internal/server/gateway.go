@@ -81,6 +81,8 @@ type Gateway struct {
 	desk      *deposit.Desk
 	worker    *postback.Worker
 	intake    *intake.Reader
+	outside   http.RoundTripper // for what the operator's settings name
+	feeds     *feedGauges
 	registry  *prometheus.Registry
 	window    *window.Door
 	door      http.Handler
@@ -163,6 +165,8 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
+	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
+	g.feeds = newFeedGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
 		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
@@ -238,6 +242,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.directory.Follow(deskLife, followEvery, g.log); return nil })
 	backstage.Go(func() error { g.rates.Follow(deskLife, g.config.RatesEvery, g.log); return nil })
 	backstage.Go(func() error { g.sweep(deskLife); return nil })
+	backstage.Go(func() error { g.watch(doors); return nil })
+	backstage.Go(func() error { g.keepHouse(doors); return nil })
+	backstage.Go(func() error { return g.postman().Run(doors) })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)
@@ -255,6 +262,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
 	closeDesk()
 	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
+}
+
+// postman reads the mailboxes that feeds name.
+func (g *Gateway) postman() *intake.Postman {
+	return &intake.Postman{
+		Reader: g.intake, Desk: g.desk, Directory: g.directory, Positions: g.store, Log: g.log,
+		Hold: func(ctx context.Context, duty string) (bool, error) {
+			return g.store.Hold(ctx, duty, g.name, time.Now(), time.Minute)
+		},
+	}
 }
 
 func serve(s *http.Server, l net.Listener) error {

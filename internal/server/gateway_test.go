@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -234,16 +235,22 @@ func TestGatewayDrains(t *testing.T) {
 	}
 	defer func() { _ = conn.Close() }()
 	const body = `{"credits":[]}`
-	if _, err := io.WriteString(conn, "POST /feeds/bank1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer feedtoken\r\nContent-Length: 14\r\n\r\n{"); err != nil {
+	if _, err := io.WriteString(conn, "POST /feeds/bank1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer feedtoken\r\nExpect: 100-continue\r\nContent-Length: 14\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(200 * time.Millisecond) // until the request is being read
+	reader := bufio.NewReader(conn)
+	if line, err := reader.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // the body is being read
+		t.Fatalf("the server says %q, %v", line, err)
+	}
+	if _, err := reader.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
 	g.stop()
 	time.Sleep(200 * time.Millisecond)
-	if _, err := io.WriteString(conn, body[1:]); err != nil {
+	if _, err := io.WriteString(conn, body); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := io.ReadAll(conn)
+	answer, err := io.ReadAll(reader)
 	if err != nil {
 		t.Fatal(err)
 	}

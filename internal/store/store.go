@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
@@ -44,12 +45,20 @@ type Store interface {
 	intake.Ledger
 	// Statements lists the imported statements of a wallet.
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
-	// OpenLines lists the lines of a statement that stand nowhere in the books.
-	OpenLines(ctx context.Context, statement int64, limit int) ([]feed.StatementLine, error)
+	// Reconcile compares a statement with the books.
+	Reconcile(ctx context.Context, s feed.Statement) (*records.Reconciliation, error)
 	// Inbox lists messages that a person should look at.
 	Inbox(ctx context.Context, feed string, after int64, limit int) ([]deposit.KeptMessage, error)
 	// DropMessages empties messages that came before a time.
 	DropMessages(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Positions keep how far mailboxes were read.
+	intake.Positions
+	// DropAssignments forgets wallets that payers were shown before a time.
+	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Notices keep what the operator was told.
+	Notices() notice.Store
+	// Disputes lists bound credits that a bank contested.
+	Disputes(ctx context.Context, after int64, limit int) ([]*deposit.Credit, error)
 	// FeedHours gives what feeds brought by the hour, since a time.
 	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
 	// Verify checks every invariant.

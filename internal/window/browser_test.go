@@ -91,79 +91,39 @@ func mustSee(ctx context.Context, t *testing.T, text string) {
 	}
 }
 
-// fitsTheScreen checks that nothing has to be scrolled sideways to.
-func fitsTheScreen(ctx context.Context, t *testing.T) {
-	t.Helper()
-	if over := must(ctx, t, chromedp.Evaluate[int]("document.documentElement.scrollWidth - window.innerWidth")); over > 0 {
-		keepScreenshot(ctx, t)
-		t.Errorf("the page is %d pixels wider than the screen", over)
-	}
-}
-
 // words are what a payer looks for in each language.
 var words = map[string]struct{ waiting, paid, money string }{
 	"en": {"Waiting for the bank", "Payment received", "₹500.00"},
 	"hi": {"बैंक से पुष्टि का इंतज़ार", "भुगतान मिल गया", "₹500.00"},
 }
 
-// TestPayerInBrowser walks the whole way on a small phone and on a desktop, in
-// both languages: the link, the UTR out of a pasted message, waiting, and the
-// outcome, which comes by itself when the bank reports the money.
+// TestPayerInBrowser walks on the narrowest phone: the outcome comes by itself
+// when the bank reports the money, leads back to the merchant, and is there
+// again whenever the link is opened.
 func TestPayerInBrowser(t *testing.T) {
 	t.Parallel()
+	browser := share(t)
 	for lang, say := range words {
-		for _, width := range []int64{320, 1280} {
-			t.Run(fmt.Sprint(lang, width), func(t *testing.T) {
-				t.Parallel()
-				p := open(t, nil)
-				server := httptest.NewServer(p)
-				t.Cleanup(server.Close)
-				ctx := browse(t)
-				must(ctx, t, chromedp.EmulateViewport(width, 720))
-				must(ctx, t, chromedp.Navigate(server.URL+"/pay?merchant=shop&label=55&currency_code=INR&wallet_type=upi_l&fixed_amount=500&custom_transaction_id=order-1&payment_url_success_id=2&lang="+lang))
-				mustSee(ctx, t, say.money)
-				fitsTheScreen(ctx, t)
-				must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), string(storetest.UTR(7))))
-				must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
-				mustSee(ctx, t, say.waiting)
-				fitsTheScreen(ctx, t)
-
-				p.MustReport("till", 1, 0, 1, p.Entry(storetest.UTR(7), storetest.Rupees(500)))
-				mustSee(ctx, t, say.paid) // nobody touched the page
-				fitsTheScreen(ctx, t)
-				back := must(ctx, t, chromedp.Evaluate[string](`document.querySelector("#return").href`))
-				if !strings.HasPrefix(back, "https://shop.example/done?order=7&custom_transaction_id=order-1&status=success&signature=") {
-					t.Errorf("the way back is %s", back)
-				}
-				// The same link, refreshed or on another device, is the same payment.
-				must(ctx, t, chromedp.Evaluate[bool](`(document.querySelector("#count button") || {click(){}}).click(), true`))
-				must(ctx, t, chromedp.Reload())
-				mustSee(ctx, t, say.paid)
-			})
-		}
-	}
-}
-
-// TestPayerWithoutScript walks the way where JavaScript is off.
-func TestPayerWithoutScript(t *testing.T) {
-	t.Parallel()
-	p := open(t, nil)
-	server := httptest.NewServer(p)
-	t.Cleanup(server.Close)
-	ctx := browse(t)
-	must(ctx, t, chromedp.EmulateViewport(390, 844))
-	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
-	must(ctx, t, chromedp.Navigate(server.URL+"/pay?merchant=shop&label=55&currency_code=INR&fixed_amount=500&wallet_type=upi_l&custom_transaction_id=order-2&lang=en"))
-	must(ctx, t, chromedp.WaitVisible(chromedp.CSS("#utr")))
-	must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), "Paid Rs 500.00 from a/c XX1234, UPI Ref No "+string(storetest.UTR(8))+". Not you? call 18001234"))
-	must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
-	must(ctx, t, chromedp.WaitVisible(chromedp.CSS("section.state")))
-	p.MustReport("till", 1, 0, 1, p.Entry(storetest.UTR(8), storetest.Rupees(500)))
-	must(ctx, t, chromedp.Reload())
-	if title := must(ctx, t, chromedp.TextContent(chromedp.CSS("section.state h1"))); !strings.Contains(title, words["en"].paid) {
-		t.Errorf("the page says %q", title)
+		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
+			s := browser.sit(t, lang, true, look{320, 640, true}).visiting(t, nil)
+			s.open(order)
+			mustSee(s.ctx, t, say.money)
+			s.legible()
+			s.giveUTR(string(storetest.UTR(7)))
+			mustSee(s.ctx, t, say.waiting)
+			s.legible()
+			s.MustReport("window", 1, 0, 1, s.Entry(storetest.UTR(7), storetest.Rupees(500)))
+			mustSee(s.ctx, t, say.paid) // nobody touched the page
+			s.legible()
+			back := must(s.ctx, t, chromedp.Evaluate[string](`document.querySelector("#return").href`))
+			if !strings.HasPrefix(back, "https://shop.example/done?order=7&custom_transaction_id=order-1&status=success&signature=") {
+				t.Errorf("the way back is %s", back)
+			}
+			// The same link, refreshed or on another device, is the same payment.
+			s.leads(func() { s.open(order) })
+			mustSee(s.ctx, t, say.paid)
+		})
 	}
 }
 
@@ -225,8 +185,13 @@ func TestAccessible(t *testing.T) {
 			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=amount-"+lang+scheme+"&wallet_type=upi_l"))
 			check("the amount")
 			must(ctx, t, chromedp.Navigate(link+"&custom_transaction_id=pay-"+lang+scheme+"&wallet_type=upi_l&fixed_amount=500"))
-			must(ctx, t, chromedp.Evaluate[bool](`document.querySelector("details").open = true`))
 			check("where to pay")
+			// One drawing after the other: opening one closes the one before.
+			drawings := must(ctx, t, chromedp.Evaluate[int](`document.querySelector("details").open = true, document.querySelectorAll("details details").length`))
+			for i := range drawings {
+				must(ctx, t, chromedp.Evaluate[bool](fmt.Sprintf(`document.querySelectorAll("details details")[%d].open = true`, i)))
+				check(fmt.Sprintf("drawing %d", i))
+			}
 			must(ctx, t, chromedp.SendKeys(chromedp.CSS("#utr"), "999999999999"))
 			must(ctx, t, chromedp.Click(chromedp.CSS("#enter form button")))
 			mustSee(ctx, t, say.waiting)

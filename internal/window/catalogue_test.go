@@ -66,6 +66,17 @@ func TestCatalogueHasWhatPagesSay(t *testing.T) {
 			t.Errorf("the page says %s, which is in no catalogue", found[1])
 		}
 	}
+	for _, r := range receipts {
+		name := r.Name
+		if r.App != "" {
+			name = r.Way
+		}
+		for _, key := range []string{name, r.Way} {
+			if _, ok := all.byTag[fallback].texts[key]; !ok || r.Label() == "" {
+				t.Errorf("the drawing for %q lacks its text %s or a label", r.App, key)
+			}
+		}
+	}
 	for _, state := range []string{"ok", "pending", "waiting", "refused", "rejected", "expired"} {
 		for _, key := range []string{"outcome." + state, "outcome." + state + ".text"} {
 			if _, ok := all.byTag[fallback].texts[key]; !ok {

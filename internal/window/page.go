@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 )
 
@@ -58,7 +59,6 @@ type page struct {
 	Note        string // what the link carries to the bank
 	Apps        []app  // that pay the wallet by a link
 	Gallery     bool   // a screenshot of the code is of use, and limited
-	Drawing     template.HTML
 	SecondsLeft int
 	MinutesLeft string
 
@@ -85,6 +85,15 @@ func (p *page) Lang() string { return p.words.tag }
 // T is a text of the page's language.
 func (p *page) T(key string, pairs ...string) string { return p.words.text(key, pairs...) }
 
+// Receipts are the drawings of where apps show the UTR.
+func (*page) Receipts() []receipt { return receipts[:] }
+
+// AtForm reports whether what the payer has to attend to first is the field to
+// type in, not what the page says.
+func (p *page) AtForm() bool {
+	return p.Problem != "" || p.Amending && p.State != string(deposit.Refused)
+}
+
 // Initial stands for the merchant where a logo would.
 func (p *page) Initial() string {
 	for _, r := range p.Merchant {
@@ -103,13 +112,12 @@ func (p *page) Logo() template.URL {
 
 // printer makes pages of templates, one style and one script.
 type printer struct {
-	pages   *template.Template
-	drawing *template.Template
-	style   template.HTML
-	script  template.HTML
-	styles  string // the Content-Security-Policy up to the styles
-	policy  string // the rest, less who may frame
-	gzips   sync.Pool
+	pages  *template.Template
+	style  template.HTML
+	script template.HTML
+	styles string // the Content-Security-Policy up to the styles
+	policy string // the rest, less who may frame
+	gzips  sync.Pool
 }
 
 // Comments and line ends cost payers bytes; the shipped files have whole-line
@@ -124,10 +132,6 @@ func newPrinter() (*printer, error) {
 	if err != nil {
 		return nil, err
 	}
-	drawing, err := template.ParseFS(web, "web/receipt.svg")
-	if err != nil {
-		return nil, err
-	}
 	css, err := web.ReadFile("web/page.css")
 	if err != nil {
 		return nil, err
@@ -139,8 +143,7 @@ func newPrinter() (*printer, error) {
 	style := strings.ReplaceAll(string(css), "\n", "")
 	script := indentation.ReplaceAllString(lineComments.ReplaceAllString(string(js), ""), "")
 	return &printer{
-		pages:   pages,
-		drawing: drawing,
+		pages: pages,
 		// Ours, embedded, and held to by hash: a page runs and wears nothing else.
 		style:  template.HTML("<style>" + style + "</style>"),    //nolint:gosec // embedded, see above
 		script: template.HTML("<script>" + script + "</script>"), //nolint:gosec // embedded, see above
@@ -188,13 +191,6 @@ func (pr *printer) write(w http.ResponseWriter, r *http.Request, p *page) error 
 	rule := coloured(p.Look.Colour)
 	if rule != "" {
 		p.Style += template.HTML("<style>" + rule + "</style>") //nolint:gosec // colours alone, see coloured
-	}
-	if p.Step == "pay" || p.Amending {
-		var svg bytes.Buffer
-		if err := pr.drawing.Execute(&svg, p.T("utr.drawing")); err != nil {
-			return fmt.Errorf("draw the receipt: %w", err)
-		}
-		p.Drawing = template.HTML(svg.String()) //nolint:gosec // made by the line above, which escapes
 	}
 	var body bytes.Buffer
 	if err := pr.pages.ExecuteTemplate(&body, "page", p); err != nil {

@@ -22,8 +22,11 @@ func (d *document) findAccounts() {
 		end := i + 1
 		switch {
 		case accountWords[d.tokens[i].word]:
+		case (d.tokens[i].word == "savings" || d.tokens[i].word == "current") && d.wordAt(i+1) == "no": // "Savings No XX1234"
 		case d.tokens[i].word == "a" && d.wordAt(i+1) == "c" && d.tokens[i+1].start-d.tokens[i].end == 1:
 			end = i + 2
+		case len(d.tokens[i].word) > 1 && isMask(d.tokens[i].word) && i > 1 && d.tokens[i-1].word == "to" && isMovement(d.tokens[i-2].word):
+			end = i // "credited to XXXX6785"
 		default:
 			continue
 		}
@@ -173,6 +176,9 @@ func (d *document) creditedBy(a account, v verb) bool {
 		}
 		return true
 	}
+	if !a.your && d.wordAt(a.end) == "of" {
+		return false // "credited to A/c XX1234 of RAVI"
+	}
 	// "credited to your A/c", "received … in HDFC Bank A/c xx1234"
 	if a.tail == "" && !a.your || a.first-v.at > 24 {
 		return false
@@ -206,6 +212,15 @@ func (d *document) opens(a account) bool {
 // toYou tells the forms that name no account but the reader: "Received Rs.500
 // from …", "paid you", and the narration of a credit.
 func (d *document) toYou(v verb) bool {
+	// A school or an insurer writes "Dear Parent, Rs.500 received from …".
+	if d.wordAt(0) == "dear" || d.has("towards", "against") {
+		return false
+	}
+	for _, a := range d.accounts {
+		if a.other {
+			return false
+		}
+	}
 	next := d.wordAt(v.at + 1)
 	switch d.wordAt(v.at) {
 	case "paid", "sent":

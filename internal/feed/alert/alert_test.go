@@ -16,11 +16,11 @@ import (
 	"github.com/milaan/milaan/internal/feed/alert"
 )
 
-func newReader(t testing.TB) *alert.Reader {
-	t.Helper()
+func newReader(tb testing.TB) *alert.Reader {
+	tb.Helper()
 	r, err := alert.New()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
@@ -34,6 +34,7 @@ type sample struct {
 	Amount, UTR            string
 	PayerVPA               string `json:"payer_vpa"`
 	AccountTail            string `json:"account_tail"`
+	PayerName              string `json:"payer_name"`
 	Time                   string
 	email                  bool
 }
@@ -159,6 +160,9 @@ func TestCollectedAlerts(t *testing.T) {
 		}
 		if got.AccountTail != "" && s.AccountTail != "" && !strings.HasSuffix(got.AccountTail, s.AccountTail) {
 			show("another account than " + s.AccountTail)
+		}
+		if name := strings.Join(strings.Fields(s.PayerName), " "); got.PayerName != "" && got.PayerName != name {
+			show("another name than " + name)
 		}
 		if got.PayerVPA != "" && got.PayerVPA != s.PayerVPA {
 			show("another payer than " + s.PayerVPA)

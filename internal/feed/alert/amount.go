@@ -19,9 +19,6 @@ var currencyWords = words("rs inr rupees")
 var balanceWords = words(`bal balance balances avl aval avail available avbl avlbl avblbal avlbal avbal availbal
 	availablebal clrbal totbal totalbal acbal newbal clbal ledger lmt limit outstanding overdraft closing due`)
 
-// chargeWords stand before an amount that moved besides.
-var chargeWords = words("charge charges fee fees gst tax tds commission")
-
 // numberEnd is the end of the number that starts at i: digits with commas and
 // decimals. It is false where the number does not stop cleanly, as in "15,OOO"
 // or "1.2.3".

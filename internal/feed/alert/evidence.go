@@ -4,7 +4,7 @@ import "strings"
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}
-	for _, w := range strings.Fields(list) {
+	for w := range strings.FieldsSeq(list) {
 		set[w] = true
 	}
 	return set
@@ -85,12 +85,12 @@ var against = []evidence{
 		discount, lottery, jackpot, prize, winner, you won, you have won, rummy, poker, casino, betting, join now, register now, play now,
 		withdraw now, claim, claim now, limited period, t c apply, t c s apply, t cs apply, refer and earn, upto, up to, avail now, instant loan,
 		personal loan, shop now, buy now, click here, click now, tap here, tap to, emis, smartemis, limit increased, cash prize`),
-	hints("a statement or a bill", `statement for, statement is, statement of, minimum due, total due, min due, amount due, is due, due by, due on, due date,
+	hints("a statement or a bill", `mini statement, statement for, statement is, statement of, minimum due, total due, min due, amount due, is due, due by, due on, due date,
 		bill of, bill for, bill amount, bill is, overdue, premium due, emi of, emi due, payable, reminder`),
 	hints("securities, not money", `shares, units, folio, nav, pran, demat, securities, cdsl, nsdl demat, equity shares, bonds, sip`),
 	hints("somebody else's account", `beneficiary, beneficiaries, benef, beneficiary s, payee, payee s, recipient, your beneficiary, remitted to, fund transfer to, funds transfer to,
 		transfer to a c, transferred to, trf to, your payment, your neft of, your imps of, your rtgs of, your upi of,
-		your upi payment, your imps payment, your neft payment, your rtgs payment, your neft transfer, your imps transfer, your rtgs transfer, your upi transfer,
+		your upi txn, your upi transaction of, your upi transaction to, your upi payment, your imps payment, your neft payment, your rtgs payment, your neft transfer, your imps transfer, your rtgs transfer, your upi transfer,
 		your neft transaction, your rtgs transaction, your neft txn, your rtgs txn, your imps txn, your transfer, your fund transfer, your funds transfer,
 		your transaction of, your txn of, your transaction for, your txn for, your remittance, money transfer, from your, from ur, from you, credited to merchant, merchant account,
 		vendor, supplier account, favour of, favouring, fvg`),
@@ -108,7 +108,7 @@ var against = []evidence{
 		denied, refused, void, disputed, freeze, frozen, hold, held, blocked`),
 	hints("it speaks of a card", `card, cards, visa, mastercard, rupay, pos, amex`),
 	hints("it speaks of an offer", `loan, emi, reward, rewards, points, coins, voucher, bonus, offer, offers, exclusive, win, won, earn, bet, game, spin`),
-	hints("it speaks of points or units", `point, coin, nps, epf, ppf, ssy, passbook, contribution, sms pack`),
+	hints("it speaks of another kind of account", `consumer, postpaid, prepaid, dth, broadband, landline, point, coin, nps, epf, ppf, ssy, passbook, contribution, sms pack`),
 	hints("it asks for a call or a click", `please call, pls call, link, http, www`),
 	remarks("it speaks of a bill or a purchase", `bill, invoice, receipt, order, booking, ticket, fee, fees, charge, charges, fine, penalty, due, dues, outstanding, overdue, gift, invest, insurance,
 		policy, premium, deal, sale, gold, unit, data, validity, score`),
@@ -118,7 +118,7 @@ var against = []evidence{
 var foreign = speaks("a foreign currency", `usd, eur, gbp, aed, sgd, dollar, dollars, euro, euros, pounds, sar, jpy, cad, aud`)
 
 // back is money that comes back to the account.
-var back = speaks("the reversal of an own debit", `reversal, reversed, upi rev, imps rev, neft rev, rev upi, rev imps, reversing, rvsl, reversl, reverse, rollback, credit adjustment, chargeback,
+var back = speaks("the reversal of an own debit", `reversal, reversed, credited back, upi rev, imps rev, neft rev, rev upi, rev imps, reversing, rvsl, reversl, reverse, rollback, credit adjustment, chargeback,
 	auto reversal, returned funds, neft return, imps return, upi return, rtgs return`)
 
 // refunds come from a merchant.
@@ -127,7 +127,7 @@ var refunds = speaks("a refund", `refund, refunded, refunds`)
 // yields are what a bank or an investment pays.
 var yields = speaks("interest, a dividend or the like", `interest, int pd, int paid, int of, int credit, int credited, int coll, int on, by int, dividend, dividends,
 	cashback, cash back, subsidy, maturity, matured, proceeds, redemption, redeemed, sweep, dbt, lpg, pm kisan, pmkisan, disbursed, disbursement,
-	disbursal, closure, premature, maturity proceeds, fd, td, rd`)
+	disbursal, closure, premature, maturity proceeds`)
 
 func (e *evidence) in(words string) bool {
 	for _, p := range e.phrases {

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 // document is a text taken apart.
@@ -123,6 +125,9 @@ func (d *document) verbs() []verb {
 				list = append(list, verb{in, i})
 			}
 			continue
+		case (w == "paid" || w == "sent") && len(list) > 0 && list[0].side == in &&
+			(next == "via" || next == "through" || next == "using" || w == "sent" && next == "from"):
+			continue // a payer's remark: "Paid via …"
 		case w == "debit" && (last == "of" || next == "transaction" || next == "txn") && back.in(d.words):
 			continue // "reversal of debit transaction"
 		case w == "transferred" && (next == "from" && (d.wordAt(i+2) == "a" || d.wordAt(i+2) == "your" || d.wordAt(i+2) == "ac")):
@@ -164,10 +169,10 @@ func (d *document) isMark(i int) bool {
 func readGeneral(text, lower string) feed.Reading {
 	d := newDocument(text, lower)
 	r := feed.Reading{Template: "general"}
-	clear := d.findAmounts()
+	legible := d.findAmounts()
 	d.findAccounts()
 	verbs := d.verbs()
-	against := find(d.words, against)
+	doubt := find(d.words, against)
 
 	ins, outs := 0, 0
 	for _, v := range verbs {
@@ -178,23 +183,26 @@ func readGeneral(text, lower string) feed.Reading {
 		}
 	}
 	if outs > 0 && !(ins > 0 && d.mirrored(verbs)) {
-		return d.debit(r, verbs, against, clear)
+		return d.debit(r, verbs, doubt, legible)
 	}
 	if ins == 0 {
 		switch {
-		case against != nil:
-			return ignored(r, against.why)
+		case doubt != nil:
+			return ignored(r, doubt.why)
 		case len(d.amounts) > 0 && d.amounts[0].balance:
 			return ignored(r, "a balance")
-		case len(d.amounts) == 0 && clear:
+		case len(d.amounts) == 0 && legible:
 			return ignored(r, "no amount and nothing that moved")
 		}
 		return unparsed(r, "nothing says that money moved")
 	}
 	own, ok := d.ownAccount(verbs)
 	moved, why := d.moved()
-	if !clear {
+	if !legible {
 		why = "an amount that can't be read"
+	}
+	if !ok && why == "" && (doubt == nil || doubt.weight != firm) && d.has("from your", "from ur", "beneficiary") {
+		return d.out(r, moved.value, "an own transfer that reached its payee")
 	}
 	if !ok {
 		why = "no own account that was credited"
@@ -206,15 +214,23 @@ func readGeneral(text, lower string) feed.Reading {
 	if foreign.in(d.words) {
 		return unparsed(r, foreign.why)
 	}
+	if !d.has("your", "ur") && d.has("fund transfer of", "funds transfer of", "imps of", "neft of", "rtgs of", "upi of", "imps transfer of", "neft transfer of") {
+		return unparsed(r, "a transfer that may be an own one")
+	}
+	if utr.Kind() == upi.KindRRN && d.has("cash", "cheque", "chq", "clearing") && !d.has("upi", "imps", "neft", "rtgs", "rrn", "utr") {
+		utr = "" // the bank's own number of a deposit
+	}
 	reversal, refund, yield := back.in(d.words), refunds.in(d.words), yields.in(d.words)
 	switch {
-	case against != nil && (why != "" || utr == "" && against.weight == firm):
-		return ignored(r, against.why)
+	case doubt != nil && (why != "" || utr == "" && doubt.weight == firm):
+		return ignored(r, doubt.why)
 	case why != "":
 		return unparsed(r, why)
-	case against != nil && against.weight != slight && (!reversal && !refund || against.weight == firm):
+	case doubt != nil && doubt.weight != slight && (!reversal && !refund || doubt.weight == firm):
 		// It may be the payer's remark that speaks: nothing is lost on a person.
-		return unparsed(r, "it reads as a credit, but: "+against.why)
+		return unparsed(r, "it reads as a credit, but: "+doubt.why)
+	case reversal && d.has("reversed", "credit reversal", "reversal of credit", "reversal of upi credit"):
+		return unparsed(r, "a reversal, but of what is unclear")
 	case reversal:
 		r.Kind, r.Reversal, r.Why = feed.Other, true, back.why
 	case refund:
@@ -247,46 +263,63 @@ func unparsed(r feed.Reading, why string) feed.Reading {
 
 // debit reads a text that takes money from an account, whatever else it says:
 // "debited …; SHOP credited" is a debit.
-func (d *document) debit(r feed.Reading, verbs []verb, against *evidence, clear bool) feed.Reading {
+func (d *document) debit(r feed.Reading, verbs []verb, doubt *evidence, legible bool) feed.Reading {
 	moved, why := d.moved()
-	if against != nil && against.weight == firm {
-		return ignored(r, against.why)
+	if doubt != nil && doubt.weight == firm {
+		return ignored(r, doubt.why)
 	}
 	switch {
 	case verbs[0].side != out:
 		return unparsed(r, "it speaks of a credit and of a debit")
-	case why != "" || !clear:
+	case why != "" || !legible:
 		return unparsed(r, "a debit of an unclear amount")
 	}
-	r.Kind, r.Amount, r.Why = feed.Debit, moved.value, "money went out"
 	r.Reversal = d.has("reversal of credit", "credit reversal", "reversal of upi credit", "wrong credit", "credit reversed", "reversal of your credit")
+	return d.out(r, moved.value, "money went out")
+}
+
+// out fills in a debit.
+func (d *document) out(r feed.Reading, amount money.Paise, why string) feed.Reading {
+	r.Kind, r.Amount, r.Why = feed.Debit, amount, why
 	if utr, why := d.utrIn(); why == "" {
 		r.UTR = utr
 	}
 	for _, a := range d.accounts {
-		if a.tail != "" {
+		if a.tail != "" && (r.AccountTail == "" || a.your && a.before == "from") {
 			r.AccountTail = a.tail
-			break
 		}
 	}
 	r.At, r.DateOnly = d.when()
 	return r
 }
 
-// mirrored tells the one form in which a credit names the debit of the payer:
-// "Your a/c X is credited … and debited from a/c Y". The own account must be
-// the credited one.
+// mirrored tells the forms in which a credit names the debit of the payer, as
+// NPCI words them: "Your a/c X is credited … and debited from a/c Y", "… and
+// a/c linked to NAME is debited". The own account must be the credited one.
 func (d *document) mirrored(verbs []verb) bool {
 	if len(verbs) != 2 || verbs[0].side != in || verbs[1].side != out {
 		return false
 	}
-	i := verbs[1].at
-	if d.wordAt(i-1) != "and" || d.wordAt(i+1) != "from" || d.wordAt(i+2) == "your" || d.wordAt(i+2) == "ur" {
+	own := false
+	for _, a := range d.accounts {
+		own = own || a.your && !a.other && a.first < verbs[0].at
+	}
+	and := verbs[1].at - 1
+	for and > verbs[0].at && d.tokens[and].word != "and" && d.tokens[and].word != "your" && d.tokens[and].word != "ur" {
+		and--
+	}
+	if !own || d.wordAt(and) != "and" {
 		return false
 	}
-	for _, a := range d.accounts {
-		if a.your && a.first < verbs[0].at {
-			return true
+	rest := and + 1
+	switch next := verbs[1].at + 1; {
+	case rest == verbs[1].at: // "and debited from a/c"
+		return d.wordAt(next) == "from" && d.wordAt(next+1) != "your" && d.wordAt(next+1) != "ur"
+	case d.wordAt(verbs[1].at-1) == "is": // "and HDFC A/c linked to NAME is debited"
+		for i := rest; i < min(rest+3, verbs[1].at); i++ {
+			if accountWords[d.tokens[i].word] || d.tokens[i].word == "a" && d.wordAt(i+1) == "c" {
+				return true
+			}
 		}
 	}
 	return false

@@ -31,8 +31,20 @@ func TestCreditForms(t *testing.T) {
 		{"Rs 1500.00 Credited to Ac XX0592 on 19-03-26 18:17-UPI/007972996523/From:mira@ybl/To:shop@yesbank/Payment from PhonePe. Avl Bal Rs 20,000. - YES BANK", "007972996523", "1500.00", "0592", "mira@ybl", "2026-03-19T18:17:00+05:30"},
 		{"Dear Customer, Acct is credited with Rs 3188.00 from ANIL SHARMA. UPI:612548874973-ICICI Bank.", "612548874973", "3188.00", "", "", ""},
 		{"Your account XXXXXXX1234 is credited by Rs.54321 on 07-11-25 received from account XXXXXXX4321/MADHU (IMPS Ref no. 531156789012). Call 18602677777 to report issue-IndusInd Bank", "531156789012", "54321.00", "1234", "", "2025-11-07"},
-		{"INR 10.00 is credited to A/c XXXX1234 on 24-APR-2026 - \"UPI TXN: /611453431145-Paytm/payment on Shop/one97987@axisbank\". Aval Bal is INR 36,278.92 -DhanlaxmiBank", "611453431145", "10.00", "1234", "", "2026-04-24"},
+		{"INR 10.00 is credited to A/c XXXX1234 on 24-APR-2026 - \"UPI TXN: /611453431145-Paytm/payment on Shop/one97987@axisbank\". Aval Bal is INR 36,278.92 -DhanlaxmiBank", "611453431145", "10.00", "1234", "one97987@axisbank", "2026-04-24"},
 		{"Hi, Rs.1100credited in your A/c XX3223 on 15JAN2026 13:03:07 using cash deposit machine at FBL-TOWN. Current Bal: Rs.1181.90 - Federal Bank", "", "1100.00", "3223", "", "2026-01-15T13:03:07+05:30"},
+		{"IndusInd A/C **4103 Credited; INR 7,000.00 Ref-371000073300 : Cash Deposit.Bal INR 10,721.00.", "", "7000.00", "4103", "", ""},
+		{"Your a/c no. XXXXX92 is credited by Rs.906.00 on 2026-01-28 17, from ANAND SIN-9000019900@su(UPI Ref no 602899645381).Payer Remark - Paid via Supe -IOB", "602899645381", "906.00", "92", "", "2026-01-28"},
+		{"An amount of INR 13,30,614.75 has been credited to XXXX6785 on 02/12/2025 towards RTGS by Sender ALPHA LTD, IFSC UTIB0000004, Sender A/c XXXX9108, AXIS BANK, MUMBAI BRANCH, UTR UTIBR72025120200012345", "UTIBR72025120200012345", "1330614.75", "6785", "", "2025-12-02"},
+		{"A/C No **2222 Credited with Rs 5500--UPI/CR/601888265852/JOHN/HDFC/00000000000000/U (CLR BAL 30987.99CR)(13-01-2026 17:22:34)-Punjab&Sind Bank", "601888265852", "5500.00", "2222", "", "2026-01-13T17:22:34+05:30"},
+		{"Your A/c No.XXXX0017 is credited with Rs.783.60 on 30-01-2026 10:37 AM and SBIN A/c linked to meena.11@oksbi is debited (UPI Ref No.603089123496).Current AVBL bal is Rs.10214.44 - TMB", "603089123496", "783.60", "0017", "meena.11@oksbi", "2026-01-30T10:37:00+05:30"},
+		{"Your a/c no. XXXXXX5779 is credited for Rs.50.00 on 14-01-26 and a/c linked to mobile 9XXXXXX123 is debited (UPI Ref no 601456789012).", "601456789012", "50.00", "5779", "", "2026-01-14"},
+		{"Savings No XX1234 credited with INR 500.00 towards UPI:604912345678:RAVI on 06-FEB-2026. Avl Bal 120.00 -CUB", "604912345678", "500.00", "1234", "", "2026-02-06"},
+		{"Your A/c XXXXXXXX1234 is credited with Rs.500.00 on 06/02/26. Info: UPI-CR-604912345678-RAVI KUMAR. Avl Bal Rs.100.-KVB", "604912345678", "500.00", "1234", "", "2026-02-06"},
+		{"Amt Rs.500.00 cr to a/c XX1234 thru UPI-RRN 604912345678", "604912345678", "500.00", "1234", "", ""},
+		{"INR 500.00 credited to your RBL Bank a/c via UPI. UPI ref: 604912345678", "604912345678", "500.00", "", "", ""},
+		{"RTGS of Rs 2,00,000 from ALPHA credited to your A/c XX1234 UTR HDFCR52026020612345678", "HDFCR52026020612345678", "200000.00", "1234", "", ""},
+		{"Your A/c No xx1234 has been credited by Rs. 5,000.00 on 28-MAR-2026 with UPI RRN :608712345678. A/c Bal is Rs. 1,000.00CR and AVL Bal is Rs.1,000.00-MAHABANK", "608712345678", "5000.00", "1234", "", "2026-03-28"},
 		{"PhonePe Received ₹500 from MEERA S. UTR: 604912345678", "604912345678", "500.00", "", "", ""},
 		{"Dear Customer, We would like to inform you that your account XX4521 is credited by Rs. 2500.00 on 12-Apr-2026 for IMPS transaction. Sender Name: Test Sender Sender Mobile No: 9190XX1234 IMPS Reference No: 610202772071 Remarks : Invoice 12. If this transaction was not done by you, please call 18001234567.", "610202772071", "2500.00", "4521", "", "2026-04-12"},
 	}
@@ -41,7 +53,7 @@ func TestCreditForms(t *testing.T) {
 			t.Parallel()
 			got := reader.Read(alert.Message{Text: tt.text})
 			if got.Kind != feed.Credit || string(got.UTR) != tt.utr || got.Amount.Fixed() != tt.amount || got.AccountTail != tt.tail ||
-				tt.vpa != "" && got.PayerVPA != tt.vpa {
+				got.PayerVPA != tt.vpa {
 				t.Errorf("%q\n read %+v", tt.text, got)
 			}
 			at := ""
@@ -69,13 +81,27 @@ func TestNoCredits(t *testing.T) {
 	}{
 		{"Rs.200.00 debited A/cXX5468 and credited to SAI M via UPI Ref No 615439383341 on 23Jan26. Call 18001031906, if not done by you. -BOI", feed.Debit},
 		{"IDBI Bank Acct XX569 debited for Rs 115.00 on 09-Jan-26; Bal Rs 11631.73 SRINI R credited. UPI:602733174962. To Block UPI send SMS UPIBLOCK <Mob. No> to 07799000328", feed.Debit},
-		{"Jerry J has received Rs 6000.000 from your A/c XX3343 via NEFT on 24-01-2026 22:04:04. Ref no. FDRLM4175007400 - Federal Bank", feed.Ignored},
+		{"Jerry J has received Rs 6000.000 from your A/c XX3343 via NEFT on 24-01-2026 22:04:04. Ref no. FDRLM4175007400 - Federal Bank", feed.Debit},
 		{"HDFC Bank : NEFT money transfer Txn No HDFCN520263454560344 for Rs INR 1,500.00 has been credited to Mona P on 01-01-2026 at 08:05:30", feed.Ignored},
 		{"Rs.1300.00 is credited to Kotak Bank a/c no. 2849 on 14-03-26 as a reversal of debit transaction (UPI Ref no 607344008738).", feed.Other},
 		{"Dear SBI UPI User, ur A/cX1760 credited with Rs2000 on 07Feb26 against reversal of txn (Ref no 603806339509)", feed.Other},
 		{"Your A/C XXXXXXX1234 is credited by INR 125.50 on 01/01/26 for monthly interest. New Bal :INR 15125.50", feed.Other},
 		{"Refund of Rs 300.00 from Shop credited to your A/c XX0123 on 01-02-26. Ref 603212345678", feed.Other},
 		{"Your A/c XX1234 is debited by Rs 500.00 on 06-01-26 towards reversal of credit (UPI Ref no 600612345678). -Some Bank", feed.Debit},
+		{"Your A/c No.XXXX0017 is debited with Rs.783.60 on 30-01-2026 10:37 AM and UTIB A/c linked to shop.11@pineaxis is credited (UPI Ref No.603089123496). - TMB", feed.Debit},
+		{"Rs 500 credited to a/c XX5678 and your a/c XX1234 is debited (UPI Ref no 601456789012)", feed.Unparsed},
+		{"INR 2,000.00 credited to A/c XX5632 of RAMESH K from your A/c XX1234 on 12-01-26. IMPS Ref 601212345678", feed.Debit},
+		{"Rs 3,000.00 credited to A/c XX5632 (payee: VIJAY) on 12-01-26. IMPS Ref 601212345678", feed.Unparsed},
+		{"Rs 250 credited back to your A/c XX1234 for failed UPI txn to food@ybl. Ref 601212345678", feed.Unparsed},
+		{"Rs 250 credited back to your A/c XX1234. UPI Ref 601212345678", feed.Other},
+		{"Mini statement A/c XX1234: 10/01 DR 500.00; 11/01 CR 2,000.00; Bal Rs 12,000.00", feed.Ignored},
+		{"Received payment of Rs 3,200 for Loan Account No. 40512345678. Thank you.", feed.Ignored},
+		{"Dear Parent, Rs 5,000 received from RAVI (Class 5) via UPI Ref 600612345678 -Town School", feed.Unparsed},
+		{"Received Rs.12,000 from RAVI KUMAR towards renewal of policy 123. UPI Ref 600612345678", feed.Ignored},
+		{"Received Rs 500 from RAVI in your Mobi account. UPI Ref 600612345678", feed.Unparsed},
+		{"Payment of Rs.500 credited to A/c No 123456789 (Consumer). UPI Ref 600612345678", feed.Unparsed},
+		{"Rs 500 credited to your gold loan a/c XX123 by UPI Ref 600612345678", feed.Ignored},
+		{"Your NEFT txn with UTR AAAAN26012345678 for Rs 500 is returned and credited to your a/c XX123", feed.Unparsed},
 		{"Rs 5,000 will be credited to your A/c XX1234 by UPI Ref No 600612345678 shortly", feed.Unparsed},
 		{"Rs 500 credited to A/c XX1234 by UPI Ref No 600612345678. Txn failed", feed.Unparsed},
 		{"Rs 500 credited to A/c XX1234 by UPI Ref No 600612345678 and UPI Ref No 600612345679", feed.Unparsed},
@@ -97,6 +123,9 @@ func TestNoCredits(t *testing.T) {
 		{"Rs 500 credited to your Airtel account 9812345678 vide UPI Ref No 600612345678", feed.Unparsed},
 		{"Rs 1,000 credited to your PPF A/c XX1234 by UPI Ref No 600612345678", feed.Ignored},
 		{"Rs 1,000 received in your Dream Club account 5521, UPI Ref No 600612345678", feed.Unparsed},
+		{"Rs 500 credited to your A/c XX1234 by UPI Ref No 600612345678 has been reversed", feed.Unparsed},
+		{"Rs 500 credited to A/c XX1234 of RAVI K by UPI Ref No 600612345678", feed.Unparsed},
+		{"Fund transfer of Rs 500 credited to A/c XX1234. IMPS Ref No 600612345678", feed.Unparsed},
 		{"", feed.Ignored},
 	}
 	for _, tt := range tests {
@@ -104,5 +133,33 @@ func TestNoCredits(t *testing.T) {
 		if got.Kind != tt.kind || got.Why == "" {
 			t.Errorf("%q\n read %+v\n want %s", tt.text, got, tt.kind)
 		}
+	}
+}
+
+// TestEmail: the small print of an e-mail is not its message, but what stands
+// before it is.
+func TestEmail(t *testing.T) {
+	t.Parallel()
+	const (
+		head  = "Dear Customer,\n\nRs. 160.00 is successfully credited to your account **7722 by VPA asha@ybl on 18-01-26. Your UPI transaction reference number is 601832678501.\n\n"
+		small = "Warm Regards,\nSome Bank\nNever share your OTP with anyone. If a transaction failed, the amount will be refunded within 3 working days. Apply now for a credit card."
+	)
+	reader := newReader(t)
+	got := reader.Read(alert.Message{Text: head + small, Channel: alert.Email})
+	if got.Kind != feed.Credit || got.UTR != "601832678501" || got.Amount != 160_00 || got.PayerVPA != "asha@ybl" {
+		t.Errorf("read %+v", got)
+	}
+	for _, m := range []alert.Message{
+		{Text: head + small, Channel: alert.SMS},
+		{Text: head + "This transaction has failed.\n\n" + small, Channel: alert.Email},
+		{Text: "Your OTP is 123456. " + head + small, Channel: alert.Email},
+	} {
+		if got := reader.Read(m); got.Kind == feed.Credit {
+			t.Errorf("%q\n read %+v", m.Text, got)
+		}
+	}
+	long := alert.Message{Text: head + string(make([]byte, 20_000))}
+	if got := reader.Read(long); got.Kind != feed.Unparsed {
+		t.Errorf("a text of %d bytes read %+v", len(long.Text), got)
 	}
 }

@@ -10,8 +10,8 @@ import (
 var (
 	address = regexp.MustCompile(`[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z][A-Za-z0-9]+`)
 	// A name behind "from" or a narration's number, up to what can't be in one.
-	fromName = regexp.MustCompile(`(?i)\b(?:from|sender(?: name)?:)\s+((?:[A-Za-z][A-Za-z.&'/ -]{1,59}?))\s*(?:[.;,(\n]|$|\bon\b|\bvia\b|\bref\b|\bupi\b|\brrn\b|\bimps\b|\bneft\b|-\s|\bin your\b|\bto\b|\bfor\b)`)
-	pathName = regexp.MustCompile(`(?i)\b(?:upi|imps|neft|rtgs)(?:/[a-z0-9]{2,5}){0,2}/[a-z0-9]{12,22}/\s?([A-Za-z][A-Za-z.&' -]{1,59}?)\s*(?:[/.\n(]|$|\bon\b|-\s)`)
+	fromName = regexp.MustCompile(`(?i)\b(?:from|sender(?: name)?:)\s+((?:[A-Za-z][A-Za-z.&'/ -]{1,59}?))\s*(?:[.;,(\n]|$|\bon\b|\bvia\b|\bref\b|\bupi\b|\brrn\b|\bimps\b|\bneft\b|-\s|\s-|\bin your\b|\bto\b|\bfor\b)`)
+	pathName = regexp.MustCompile(`(?i)\b(?:upi|imps|neft|rtgs)(?:/[a-z0-9]{2,5}){0,2}/[a-z0-9]{12,22}/(?:cr/|dr/)?\s?([A-Za-z][A-Za-z.&' -]{1,59}?)\s*(?:[/.\n(]|$|\bon\b|-\s)`)
 )
 
 // apps pass payments on; they pay nothing.
@@ -24,12 +24,16 @@ func (d *document) payer() (vpa, name string) {
 			continue // an e-mail address goes on
 		}
 		before := strings.TrimRight(d.lower[:m[0]], " :(")
-		if last := d.wordAt(d.tokenAt(m[0]) - 1); last == "to" || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
+		n := d.tokenAt(m[0])
+		if d.wordAt(n-1) == "to" && d.wordAt(n-2) != "linked" || strings.HasSuffix(before, "your vpa") || strings.HasSuffix(before, "your upi id") {
 			continue // the own one
 		}
 		found, err := upi.ParseVPA(d.text[m[0]:m[1]])
 		if err != nil {
 			continue
+		}
+		if user := found.User(); strings.Contains(user, "-") && user != strings.ToLower(user) {
+			continue // "A KUMAR-9000000000@upi": where the address starts is unclear
 		}
 		if vpa != "" && vpa != string(found) {
 			vpa = ""

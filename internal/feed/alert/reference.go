@@ -26,7 +26,7 @@ func isRail(w string) bool {
 var railSuffixes = words("inward inw in cr ref refno rrn utr txn id no p")
 
 // referenceWords name a reference of any kind.
-var referenceWords = words("ref refno reference refid refrence refn")
+var referenceWords = words("ref refno reference refid")
 
 // fillerWords stand between a label and its number.
 var fillerWords = words("no nos number num nbr id is the")
@@ -144,12 +144,12 @@ func (d *document) labelOf(n int) label {
 			if isRail(w) || strings.ContainsAny(d.text[d.tokens[j].end:d.tokens[j+1].start], ".;,:(") {
 				break
 			}
-			if otherNumbers[w] && w != "mob" && w != "a" && w != "acct" && w != "ac" && w != "account" && w != "acc" {
+			if otherNumbers[w] && w != "mob" && w != "customer" && w != "cust" && w != "a" && w != "acct" && w != "ac" && w != "account" && w != "acc" {
 				return labelOther
 			}
 		}
 		return labelRail
-	case word == "txn" || word == "transaction" || word == "trans" || word == "tran":
+	case word == "txn" || word == "trxn" || word == "transaction" || word == "trans" || word == "tran":
 		if d.has("upi", "imps", "neft", "rtgs") {
 			return labelRail
 		}

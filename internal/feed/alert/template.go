@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -51,7 +52,7 @@ type template struct {
 	kind     feed.Kind
 	reversal bool
 	why      string
-	literal  string // lower case; a text without it can't fit
+	literals []string // lower case, the longest first; a text without one can't fit
 	pattern  *regexp.Regexp
 	fields   []string // of the pattern's groups
 	examples []bankExample
@@ -101,6 +102,9 @@ func parseBank(data []byte) ([]*template, error) {
 	return list, nil
 }
 
+// minLiteral keeps words out that are in every text.
+const minLiteral = 3
+
 const number = `[0-9][0-9,]*(?:\.[0-9]+)?`
 
 // placeholders are the typed blanks of a template. All are bounded, so that
@@ -116,7 +120,7 @@ var placeholders = map[string]string{
 	"utr":     `([0-9a-z]{12,22})`,
 	"vpa":     `([0-9a-z._-]{1,80}@[a-z][0-9a-z]{1,40})`,
 	"name":    `([\pL0-9][^\n@/;:]{0,59}?)`,
-	"note":    `([^\n;]{0,80}?)`,
+	"note":    `([^\n;]{0,160}?)`,
 	"word":    `[^\s]{1,40}?`,
 	"any":     `([^\n]{0,80}?)`,
 	"phone":   `[0-9][0-9 /-]{2,24}`,
@@ -145,8 +149,8 @@ func compile(bank string, b bankTemplate) (*template, error) {
 	p.WriteString(`(?is)^`)
 	depth := 0
 	cut := func() {
-		if text := strings.TrimSpace(literal.String()); len(text) > len(t.literal) && depth == 0 {
-			t.literal = text
+		if text := literal.String(); len(text) >= minLiteral && depth == 0 {
+			t.literals = append(t.literals, lowerASCII(text))
 		}
 		literal.Reset()
 	}
@@ -190,6 +194,7 @@ func compile(bank string, b bankTemplate) (*template, error) {
 			literal.WriteByte(c)
 			p.WriteString(regexp.QuoteMeta(string(c)))
 			if strings.IndexByte(".,;:()!", c) >= 0 {
+				cut()
 				p.WriteString(`\s*`) // banks are careless about spaces behind these
 			}
 		}
@@ -203,7 +208,7 @@ func compile(bank string, b bankTemplate) (*template, error) {
 	if t.pattern, err = regexp.Compile(p.String()); err != nil {
 		return nil, err
 	}
-	t.literal = lowerASCII(t.literal)
+	slices.SortStableFunc(t.literals, func(a, b string) int { return len(b) - len(a) })
 	return t, nil
 }
 
@@ -213,8 +218,10 @@ func joins(c byte) bool { return isAlnum(rune(c)) || c == '{' || c == '}' }
 // read reads a text that fits the template as a whole; ok is false for others,
 // and where a field is not what its blank says.
 func (t *template) read(text, lower string) (r feed.Reading, ok bool) {
-	if !strings.Contains(lower, t.literal) {
-		return r, false
+	for _, literal := range t.literals {
+		if !strings.Contains(lower, literal) {
+			return r, false
+		}
 	}
 	m := t.pattern.FindStringSubmatchIndex(text)
 	if m == nil {
@@ -286,5 +293,5 @@ func isForeign(d *document) bool {
 	if e := find(d.words, against); e != nil && e.weight != slight || d.link {
 		return true
 	}
-	return len(d.verbs()) > 0 || back.in(d.words) || refunds.in(d.words) || len(tokens(d.text, d.lower)) > 12
+	return len(d.verbs()) > 0 || back.in(d.words) || refunds.in(d.words) || len(d.tokens) > 40
 }

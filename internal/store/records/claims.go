@@ -29,6 +29,15 @@ func found(c *deposit.Claim, err error) (*deposit.Claim, error) {
 	return c, err
 }
 
+// FindCredit returns the credit with that id, or deposit.ErrNoCredit.
+func (r *Records) FindCredit(ctx context.Context, id int64) (*deposit.Credit, error) {
+	c, err := ScanCredit(r.Read.QueryRowContext(ctx, `SELECT `+CreditColumns+` FROM credits WHERE id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, deposit.ErrNoCredit
+	}
+	return c, err
+}
+
 // DueClaims lists waiting claims that ended at or before now.
 func (r *Records) DueClaims(ctx context.Context, now time.Time, limit int) ([]deposit.ClaimRef, error) {
 	var refs []deposit.ClaimRef

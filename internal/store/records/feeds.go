@@ -3,7 +3,9 @@ package records
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -135,4 +137,38 @@ func (r *Records) FeedHours(ctx context.Context, since time.Time) (map[deposit.F
 		return err
 	}, `SELECT feed, hour, items, credits, unread, refused, timed, lag, most_lag, ahead, last_at FROM feed_hours WHERE hour >= $1`, since.Unix()/3600)
 	return hours, err
+}
+
+// MailboxPosition is how far the mailbox of a feed was read; zeros for never.
+func (r *Records) MailboxPosition(ctx context.Context, of string) (validity, uid uint32, err error) {
+	err = r.Read.QueryRowContext(ctx, `SELECT validity, uid FROM mailboxes WHERE feed = $1`, of).Scan(&validity, &uid)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return validity, uid, err
+}
+
+// SaveMailboxPosition keeps how far the mailbox of a feed was read.
+func (r *Records) SaveMailboxPosition(ctx context.Context, of string, validity, uid uint32) error {
+	return r.Write(ctx, func(tx Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT INTO mailboxes (feed, validity, uid) VALUES ($1, $2, $3)
+			ON CONFLICT (feed) DO UPDATE SET validity = excluded.validity, uid = excluded.uid`, of, int64(validity), int64(uid))
+		return err
+	})
+}
+
+// DropAssignments forgets up to limit wallets that payers were shown before a
+// time, and says how many.
+func (r *Records) DropAssignments(ctx context.Context, before time.Time, limit int) (dropped int64, err error) {
+	err = r.Write(ctx, func(tx Tx) error {
+		result, err := tx.ExecContext(ctx, `DELETE FROM assignments WHERE (merchant, method, label, wallet) IN (
+			SELECT merchant, method, label, wallet FROM assignments WHERE shown_at < $1 AND expires_at < $2 ORDER BY shown_at LIMIT $3)`,
+			Micros(before), Micros(before), limit)
+		if err != nil {
+			return err
+		}
+		dropped, err = result.RowsAffected()
+		return err
+	})
+	return dropped, err
 }

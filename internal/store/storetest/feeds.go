@@ -3,6 +3,9 @@ package storetest
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"maps"
 	"testing"
 	"time"
 
@@ -77,6 +80,20 @@ func testMovements(t *testing.T, fresh Fresh) {
 			h.mustHold(ledger.WalletCode("till"), 0)
 			h.mustHold(ledger.OutflowCode("till"), 500_00)
 			h.mustHold(ledger.MerchantCode(Shop), -500_00)
+			disputes, err := h.Store.Disputes(h.Context(), 0, 10)
+			if err != nil || len(disputes) != 1 || disputes[0].UTR != UTR(1) {
+				h.Fatalf("the disputes are %+v, %v", disputes, err)
+			}
+			if err := h.Desk.Clear(h.Context(), disputes[0].ID, "operator:asha", "the bank's error"); err != nil {
+				h.Fatal(err)
+			}
+			h.mustRefuse(h.Desk.Clear(h.Context(), disputes[0].ID, "operator:asha", ""), deposit.NotContested)
+			if err := h.Desk.Clear(h.Context(), 999999, "operator:asha", ""); !errors.Is(err, deposit.ErrNoCredit) {
+				h.Errorf("no credit gives %v", err)
+			}
+			if disputes, err = h.Store.Disputes(h.Context(), 0, 10); err != nil || len(disputes) != 0 {
+				h.Errorf("then the disputes are %+v, %v", disputes, err)
+			}
 		}},
 		{"another amount is taken back", Setup{}, func(h *House) {
 			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
@@ -193,5 +210,105 @@ func testMessages(t *testing.T, fresh Fresh) {
 	}
 	if inbox, err = h.Store.Inbox(t.Context(), "till", 0, 10); err != nil || len(inbox) != 3 || inbox[0].Raw != nil {
 		t.Errorf("after that the inbox has %+v, %v", inbox, err)
+	}
+}
+
+// testStatements keeps statements, their lines, and what they compare to.
+func testStatements(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	ctx := t.Context()
+	h.MustReport("till", 2, 0, 0, h.Entry(UTR(1), 500_00), h.Entry(UTR(2), 70_00)) // the second is in no statement
+	out := h.mustMove("till", h.movement(feed.Debit, "", 100_00), feed.Recorded)
+	opening, closing := money.Paise(1000_00), money.Paise(1412_00)
+	day := h.Clock.Now().Truncate(24 * time.Hour)
+	s := feed.Statement{
+		Wallet: "till", Feed: "till", Digest: sha256.Sum256([]byte("june")), Name: "june.csv", Layout: "hdfc text",
+		From: day, To: day, Opening: &opening, Closing: &closing, Lines: 3, ImportedAt: h.Clock.Now(), Actor: "operator:asha",
+	}
+	var err error
+	if s.ID, err = h.Store.KeepStatement(ctx, &s); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := h.Store.KeepStatement(ctx, &s); err != nil || again != s.ID {
+		t.Errorf("kept again it is %d, not %d (%v)", again, s.ID, err)
+	}
+	if list, err := h.Store.Statements(ctx, "till", 10); err != nil || len(list) != 0 {
+		t.Errorf("one that was not imported to its end is listed: %+v, %v", list, err)
+	}
+	lines := []feed.StatementLine{
+		{Number: 10, Kind: feed.Credit, UTR: UTR(1), Amount: 500_00, At: day, Narration: "UPI/1", Outcome: feed.Outcome{Result: feed.Known, CreditID: h.MustCredit("till", UTR(1)).ID}},
+		{Number: 11, Kind: feed.Debit, Amount: 100_00, At: day, Narration: "CHQ", Outcome: out},
+		{Number: 12, Kind: feed.Credit, Amount: 12_00, At: day, Narration: "CASH", Outcome: feed.Outcome{Result: feed.NoUTR, Why: "no UTR"}},
+	}
+	for range 2 {
+		if err := h.Store.KeepLines(ctx, s.ID, lines); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.Store.EndStatement(ctx, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	list, err := h.Store.Statements(ctx, "till", 10)
+	if err != nil || len(list) != 1 || list[0].Name != "june.csv" || *list[0].Closing != closing || list[0].Digest != s.Digest || !list[0].To.Equal(day) {
+		t.Fatalf("listed %+v, %v", list, err)
+	}
+	r, err := h.Store.Reconcile(ctx, list[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	difference, ok := r.Difference()
+	if !ok || difference != 12_00 || r.Settled() || r.Credits != 500_00 || r.CreditLines != 1 || r.Debits != 100_00 || r.DebitLines != 1 || r.Income != 0 ||
+		r.Ledger != 470_00 || len(r.Open) != 1 || r.Open[0].Number != 12 || len(r.Unseen) != 1 || r.Unseen[0].UTR != UTR(2) || len(r.Contested) != 0 {
+		t.Errorf("compared: %+v, difference %d", r, difference)
+	}
+	// The operator finds what the line was, and imports again.
+	h.MustReport("till", 1, 0, 0, h.Entry(UTR(3), 12_00))
+	lines[2].Outcome = feed.Outcome{Result: feed.Known, CreditID: h.MustCredit("till", UTR(3)).ID}
+	h.MustReverse("till", UTR(2))
+	if err := h.Store.KeepLines(ctx, s.ID, lines); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = h.Store.Reconcile(ctx, list[0]); err != nil || !r.Settled() {
+		t.Errorf("then: %+v, %v", r, err)
+	}
+}
+
+// testKeeping keeps and drops what surrounds feeds.
+func testKeeping(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	ctx := t.Context()
+	if validity, uid, err := h.Store.MailboxPosition(ctx, "till"); validity != 0 || uid != 0 || err != nil {
+		t.Errorf("a mailbox that was never read stands at %d, %d, %v", validity, uid, err)
+	}
+	for _, uid := range []uint32{7, 4_000_000_000} {
+		if err := h.Store.SaveMailboxPosition(ctx, "till", 3_000_000_000, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if validity, uid, err := h.Store.MailboxPosition(ctx, "till"); validity != 3_000_000_000 || uid != 4_000_000_000 || err != nil {
+		t.Errorf("the mailbox stands at %d, %d, %v", validity, uid, err)
+	}
+
+	board := h.Store.Notices()
+	for _, states := range []map[string]json.RawMessage{{"a": json.RawMessage(`{"n":1}`), "b": json.RawMessage(`{}`)}, {"b": json.RawMessage(`{"n":2}`)}} {
+		if err := board.Save(ctx, states); err != nil {
+			t.Fatal(err)
+		}
+		got, err := board.Load(ctx)
+		if err != nil || !maps.EqualFunc(got, states, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+			t.Errorf("kept %s as %s, %v", states, got, err)
+		}
+	}
+
+	for _, label := range []string{"1", "2", "3"} {
+		h.MustAssign(Shop, label)
+		h.Clock.Advance(time.Hour)
+	}
+	// The first is over; the second was shown before that time, and is still the
+	// payer's at it.
+	if n, err := h.Store.DropAssignments(ctx, h.Clock.Now().Add(-2*time.Hour+time.Second), 10); n != 1 || err != nil {
+		t.Errorf("dropped %d, %v", n, err)
 	}
 }

@@ -111,6 +111,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Refer", testRefer},
 		{"Movements", testMovements},
 		{"Messages", testMessages},
+		{"Statements", testStatements},
+		{"Keeping", testKeeping},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},

@@ -3,6 +3,10 @@
 var d = document, data = d.body.dataset;
 function one(s) { return d.querySelector(s); }
 
+// Older browsers focus nothing but fields by themselves.
+var first = one('[autofocus]');
+if (first && top === window && d.activeElement === d.body) first.focus();
+
 // Copy the UPI ID; the button is of use only with this script.
 var copy = one('[data-copy]');
 if (copy) {
@@ -22,10 +26,10 @@ if (copy) {
 }
 
 // The one 12-digit number of a pasted SMS, as the server would pick it.
-var utr = one('#utr'), found = one('#found');
+var utr = one('#utr'), found = one('#found'), wrong = one('#wrong');
 function pick(text) {
   text = text.replace(/[०-९]/g, function (c) { return c.charCodeAt(0) - 0x966; });
-  if (/^[\d\s-]*$/.test(text)) return text.replace(/[\s-]/g, '');
+  if (/^[\d\s\u200b\u200e-]*$/.test(text)) return text.replace(/\D/g, '');
   var all = (text.match(/\+?\d+/g) || []).filter(function (n, i, list) { return n.length === 12 && n[0] !== '+' && list.indexOf(n) === i; });
   return all.length === 1 ? all[0] : text;
 }
@@ -38,8 +42,18 @@ if (utr) {
     check();
   });
   utr.addEventListener('input', check);
+  utr.addEventListener('change', check);
 }
-function check() { found.textContent = /^\d{12}$/.test(pick(utr.value)) ? found.dataset.good : ''; }
+// Too few digits are wrong only once the payer leaves the field.
+function check(e) {
+  var number = pick(utr.value), good = /^\d{12}$/.test(number);
+  var bad = !good && /^\d+$/.test(number) && (number.length > 12 || e && e.type === 'change');
+  found.textContent = good ? found.dataset.good : bad ? found.dataset.wrong : '';
+  found.className = bad ? 'error' : 'good';
+  if (bad) utr.setAttribute('aria-invalid', 'true');
+  else utr.removeAttribute('aria-invalid');
+  if (wrong) { wrong.remove(); wrong = null; }
+}
 
 // The time left counts down; a wallet that lapsed is renewed by a new look.
 var left = one('[data-left]');

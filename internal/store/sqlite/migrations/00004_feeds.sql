@@ -2,6 +2,11 @@
 -- How many postings a credit has: its own, corrections, its reversal.
 ALTER TABLE credits ADD COLUMN lines INTEGER NOT NULL DEFAULT 1;
 
+-- What came on a wallet within some days.
+CREATE INDEX credits_booked ON credits (wallet, booked_at);
+
+CREATE INDEX credits_contested ON credits (id) WHERE contested = 1;
+
 -- Money that moved and is no payment, as bank statements tell it.
 CREATE TABLE movements (
     id          INTEGER PRIMARY KEY,
@@ -59,6 +64,22 @@ CREATE TABLE feed_hours (
     PRIMARY KEY (feed, hour)
 ) STRICT, WITHOUT ROWID;
 
+-- What the operator was told of, by the key of the trouble.
+CREATE TABLE notices (
+    key   TEXT PRIMARY KEY,
+    state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- How far mailboxes were read (IMAP: UIDVALIDITY and UID).
+CREATE TABLE mailboxes (
+    feed     TEXT PRIMARY KEY,
+    validity INTEGER NOT NULL,
+    uid      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What was shown long ago is dropped.
+CREATE INDEX assignments_shown ON assignments (shown_at);
+
 -- Statements that were imported, and every line of them.
 CREATE TABLE statements (
     id          INTEGER PRIMARY KEY,
@@ -102,9 +123,14 @@ SELECT (SELECT next FROM id_blocks) + row_number() OVER (ORDER BY code) - 1, cod
 UPDATE id_blocks SET next = next + 2 * (SELECT count(*) FROM accounts WHERE code LIKE 'wallet:%');
 
 -- +goose Down
+DROP INDEX credits_contested;
+DROP INDEX credits_booked;
 DELETE FROM accounts WHERE code LIKE 'outflow:%' OR code LIKE 'income:%';
 DROP TABLE statement_lines;
 DROP TABLE statements;
+DROP TABLE mailboxes;
+DROP TABLE notices;
+DROP INDEX assignments_shown;
 DROP TABLE feed_hours;
 DROP TABLE messages;
 DROP TABLE movements;

@@ -1,0 +1,265 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/milaan/milaan/internal/feed/health"
+	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/notice"
+)
+
+// watchEvery is how often the gateway looks how it is.
+const watchEvery = time.Minute
+
+// noticeSenders are the ways to the operator that are set up.
+func (c Config) noticeSenders(transport http.RoundTripper) (map[string]notice.Sender, error) {
+	senders := make(map[string]notice.Sender)
+	if address := c.NoticeWebhookURL.Reveal(); address != "" {
+		settings := notice.WebhookSettings{URL: address, Secret: c.NoticeWebhookSecret.Reveal(), Transport: transport, Now: time.Now}
+		if transport == nil { // the settings alone are checked
+			settings.Transport = http.DefaultTransport
+		}
+		if c.NoticeTelegramChat != "" {
+			settings.Template = notice.TelegramTemplate(c.NoticeTelegramChat)
+		}
+		webhook, err := notice.NewWebhook(settings)
+		if err != nil {
+			return nil, fmt.Errorf("notice_webhook_url: %w", err)
+		}
+		senders["webhook"] = webhook
+	}
+	if address := c.NoticeSMTPURL.Reveal(); address != "" {
+		settings, err := mailSettings(address)
+		if err != nil {
+			return nil, err
+		}
+		settings.From = c.NoticeMailFrom
+		for to := range strings.SplitSeq(c.NoticeMailTo, ",") {
+			if to = strings.TrimSpace(to); to != "" {
+				settings.To = append(settings.To, to)
+			}
+		}
+		mail, err := notice.NewMail(settings)
+		if err != nil {
+			return nil, fmt.Errorf("notice_smtp_url: %w", err)
+		}
+		senders["mail"] = mail
+	}
+	return senders, nil
+}
+
+// mailSettings reads notice_smtp_url. Its error does not show the address, which
+// holds a password.
+func mailSettings(address string) (notice.MailSettings, error) {
+	wrong := errors.New("notice_smtp_url must be smtps://USER:PASSWORD@HOST, smtp+starttls://USER:PASSWORD@HOST or smtp://localhost")
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return notice.MailSettings{}, wrong
+	}
+	s := notice.MailSettings{Host: u.Hostname(), User: u.User.Username()}
+	s.Password, _ = u.User.Password()
+	if port := u.Port(); port != "" {
+		if s.Port, err = strconv.Atoi(port); err != nil {
+			return notice.MailSettings{}, wrong
+		}
+	}
+	switch u.Scheme {
+	case "smtps":
+		s.Security = notice.SMTPS
+	case "smtp+starttls":
+		s.Security = notice.STARTTLS
+	case "smtp":
+		s.Security = notice.Plain
+	default:
+		return notice.MailSettings{}, wrong
+	}
+	return s, nil
+}
+
+// feedGauges show how the feeds are.
+type feedGauges struct {
+	last    *prometheus.GaugeVec // by feed
+	lag     *prometheus.GaugeVec // by feed
+	unread  *prometheus.GaugeVec // by feed
+	finding *prometheus.GaugeVec // by feed and code
+}
+
+func newFeedGauges(reg prometheus.Registerer) *feedGauges {
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
+	return &feedGauges{
+		last:    gauge("milaan_feed_last_item_timestamp_seconds", "When a feed brought something last.", "feed"),
+		lag:     gauge("milaan_feed_lag_seconds", "Mean time from the bank to here, of the last 24 hours.", "feed"),
+		unread:  gauge("milaan_feed_unread_ratio", "Share of a feed's items that were not understood, of the last 24 hours.", "feed"),
+		finding: gauge("milaan_feed_finding", "1 for each thing that is wrong with a feed.", "feed", "code"),
+	}
+}
+
+// show sets the gauges; feeds that are gone leave them.
+func (g *feedGauges) show(judged []health.Health) {
+	for _, gauge := range []*prometheus.GaugeVec{g.last, g.lag, g.unread, g.finding} {
+		gauge.Reset()
+	}
+	for i := range judged {
+		h := &judged[i]
+		if !h.LastAt.IsZero() {
+			g.last.WithLabelValues(h.Feed).Set(float64(h.LastAt.Unix()))
+		}
+		g.lag.WithLabelValues(h.Feed).Set(h.MeanLag.Seconds())
+		g.unread.WithLabelValues(h.Feed).Set(float64(h.UnreadRate) / 1000)
+		for _, f := range h.Findings {
+			g.finding.WithLabelValues(h.Feed, string(f.Code)).Set(1)
+		}
+	}
+}
+
+// watch looks how the gateway is, shows it in the metrics, and has one gateway
+// tell the operator what is wrong.
+func (g *Gateway) watch(ctx context.Context) {
+	const duty = "tell the operator"
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var board *notice.Board
+	for {
+		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), 3*watchEvery)
+		switch {
+		case err != nil:
+		case !held:
+			board = nil // what another told is in the store
+			_, err = g.troubles(ctx)
+		case board == nil:
+			if board, err = g.newBoard(ctx); err == nil {
+				err = g.tell(ctx, board)
+			}
+		default:
+			err = g.tell(ctx, board)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "the operator was not told of everything; tried again shortly", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			if held {
+				g.handBack(ctx, duty)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (g *Gateway) newBoard(ctx context.Context) (*notice.Board, error) {
+	senders, err := g.config.noticeSenders(g.outside)
+	if err != nil {
+		return nil, err
+	}
+	return notice.NewBoard(ctx, g.store.Notices(), senders, notice.Settings{})
+}
+
+func (g *Gateway) tell(ctx context.Context, board *notice.Board) error {
+	troubles, err := g.troubles(ctx)
+	if err != nil {
+		return err
+	}
+	return board.Tick(ctx, time.Now(), troubles)
+}
+
+// mostDisputes is how many contested deposits are counted.
+const mostDisputes = 100
+
+// troubles are what is wrong at the moment.
+func (g *Gateway) troubles(ctx context.Context) (list []notice.Trouble, err error) {
+	judged, err := intake.Health(ctx, g.store, g.directory.Current(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	g.feeds.show(judged)
+	for i := range judged {
+		for _, f := range judged[i].Findings {
+			list = append(list, notice.Trouble{
+				Key: "feed/" + judged[i].Feed + "/" + string(f.Code), Code: string(f.Code), Severity: notice.Severity(f.Severity),
+				Subject: fmt.Sprintf("Feed %s: %s", judged[i].Feed, f.Code), Text: f.Text,
+			})
+		}
+	}
+	disputes, err := g.store.Disputes(ctx, 0, mostDisputes)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(disputes); n > 0 {
+		list = append(list, notice.Trouble{
+			Key: "deposits/contested", Code: "contested", Severity: notice.Critical,
+			Subject: fmt.Sprintf("%d credited payments are contested by the bank", n),
+			Text:    "A bank reported another amount for them, or took them back, after they were credited. milaan review list shows them; compare each with the bank, then milaan review clear CREDIT.",
+		})
+	}
+	return list, nil
+}
+
+const (
+	keepHouseEvery = 10 * time.Minute
+	keepHouseBatch = 1000
+)
+
+// keepHouse drops what has been kept long enough; one gateway does it for all.
+func (g *Gateway) keepHouse(ctx context.Context) {
+	const duty = "keep house"
+	tick := time.NewTicker(keepHouseEvery)
+	defer tick.Stop()
+	for {
+		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), 2*keepHouseEvery)
+		if held {
+			err = g.drop(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.ErrorContext(ctx, "what is old was not dropped; tried again later", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			if held {
+				g.handBack(ctx, duty)
+			}
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// drop forgets in small commits, so that payments never wait for it.
+func (g *Gateway) drop(ctx context.Context) error {
+	now := time.Now()
+	// A claim is weighed on the wallets its label was shown since the claim window
+	// began.
+	jobs := []func() (int64, error){func() (int64, error) {
+		return g.store.DropAssignments(ctx, now.Add(-2*g.config.ClaimTTL), keepHouseBatch)
+	}}
+	if g.config.MessagesKeep > 0 {
+		jobs = append(jobs, func() (int64, error) {
+			return g.store.DropMessages(ctx, now.Add(-g.config.MessagesKeep), keepHouseBatch)
+		})
+	}
+	for _, job := range jobs {
+		for {
+			dropped, err := job()
+			if err != nil {
+				return err
+			}
+			if dropped < keepHouseBatch {
+				break
+			}
+		}
+	}
+	return nil
+}
