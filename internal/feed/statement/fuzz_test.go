@@ -23,6 +23,7 @@ func FuzzRead(f *testing.F) {
 			f.Add(content)
 		}
 	}
+	f.Add([]byte(mt))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		s, err := statement.Read(t.Context(), bytes.NewReader(content), int64(len(content)), statement.Options{})
 		if err != nil {

@@ -1,6 +1,6 @@
 // Package statement reads the account statements that Indian banks let their
-// customers download: CSV and other text tables, XLSX, and the HTML and text
-// files that some name .xls.
+// customers download: CSV and other text tables, XLSX, XLS, the HTML and text
+// files that some name .xls, and the messages MT940 and camt.052 to 054.
 //
 // No bank writes a standard, and each changes its export at will, so nothing is
 // asked of a file's name or of a list of known layouts. The table is found by
