@@ -14,6 +14,7 @@ import (
 // Store keeps what the operator was told, by the key of the trouble, as JSON of
 // this package's own.
 type Store interface {
+	// Load returns what was saved last, nothing at first.
 	Load(ctx context.Context) (map[string]json.RawMessage, error)
 	// Save keeps these states and no others.
 	Save(ctx context.Context, states map[string]json.RawMessage) error
