@@ -83,7 +83,7 @@ func (p *history) missing() int64 {
 func (p *history) missed(bunch int64) int64 {
 	first, end := p.last+3, min(p.nowHour-2, p.last+week)
 	var counts []int64
-	for back := int64(week); back <= weeks*week && first-back >= p.first0; back += week {
+	for back := int64(week); back <= weeks*week && first-back >= p.begun; back += week {
 		var n int64
 		for h := first - back; h < end-back; h++ {
 			n += p.hours[h].Items
@@ -104,7 +104,7 @@ const hourMilli = 3600 * 1000
 // is usual of an hour that is not known.
 func (p *history) usual(hour int64) int64 {
 	var counts []int64
-	for h := hour - week; h >= p.first0 && len(counts) < weeks; h -= week {
+	for h := hour - week; h >= p.begun && len(counts) < weeks; h -= week {
 		if h < p.last { // the last hour ends in silence
 			counts = append(counts, p.hours[h].Items)
 		}
@@ -172,7 +172,7 @@ func (p *history) bunching() (size [day]int64, most int64) {
 func (p *history) pace(hours int64) int64 {
 	const prior = 5 * thousand
 	var came, usual int64
-	for h := max(p.last-hours, p.first0+week); h < p.last; h++ {
+	for h := max(p.last-hours, p.begun+week); h < p.last; h++ {
 		came += p.hours[h].Items * thousand
 		usual += p.usual(h)
 	}
@@ -185,7 +185,7 @@ func (p *history) missingDays() int {
 	n := 0
 	for d := dayOf(p.lastAt) + 1; d < dayOf(p.now); d++ {
 		known, all := 0, true
-		for e := d - 7; e > dayOf(startOf(p.first0)) && all; e -= 7 {
+		for e := d - 7; e > dayOf(startOf(p.begun)) && all; e -= 7 {
 			if e <= dayOf(p.lastAt) {
 				known++
 				all = p.anythingOn(e)
