@@ -51,7 +51,7 @@ func newReader() (*intake.Reader, error) {
 }
 
 // parse prints what read understands, one JSON object a line.
-func (s source) parse(term terminal, read func(r *intake.Reader, in io.Reader, print func(any) error) error) (err error) {
+func (s source) parse(term terminal, read func(r *intake.Reader, in io.Reader, show func(any) error) error) (err error) {
 	reader, err := newReader()
 	if err != nil {
 		return err
@@ -74,8 +74,8 @@ type parseSMS struct{ source }
 
 // Run prints what milaan understands of SMS; it changes nothing.
 func (p parseSMS) Run(term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
-		return r.ParseSMS(in, func(reading feed.Reading) error { return print(reading) })
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
+		return r.ParseSMS(in, func(reading feed.Reading) error { return show(reading) })
 	})
 }
 
@@ -83,8 +83,8 @@ type parseEmail struct{ source }
 
 // Run prints what milaan understands of e-mails; it changes nothing.
 func (p parseEmail) Run(ctx context.Context, term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
-		return r.ParseEmail(ctx, in, func(reading feed.Reading) error { return print(reading) })
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
+		return r.ParseEmail(ctx, in, func(reading feed.Reading) error { return show(reading) })
 	})
 }
 
@@ -95,13 +95,13 @@ type parseStatement struct {
 
 // Run prints what milaan understands of a statement; it changes nothing.
 func (p parseStatement) Run(ctx context.Context, term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
 		file, err := spool(in)
 		if err != nil {
 			return err
 		}
 		defer file.discard()
-		return r.ParseStatement(ctx, intake.File{ReaderAt: file, Size: file.size, Format: p.Format}, func(l intake.ParsedLine) error { return print(l) })
+		return r.ParseStatement(ctx, intake.File{ReaderAt: file, Size: file.size, Format: p.Format}, func(l intake.ParsedLine) error { return show(l) })
 	})
 }
 

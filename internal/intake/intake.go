@@ -219,16 +219,13 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 // speaker is the bank that a header speaks for, and why it is not believed. A
 // wallet that names no bank takes the word of any bank that is known.
 func speaker(sender string, w *directory.Wallet, f *directory.Feed) (bank string, refusal error) {
-	err := sms.Trusted(sender, w.Bank, f.Senders)
-	if err != nil && !errors.Is(err, sms.ErrNoBank) {
+	if err := sms.Trusted(sender, w.Bank, f.Senders); err != nil && !errors.Is(err, sms.ErrNoBank) {
 		return "", err
 	}
 	if w.Bank != "" {
 		return w.Bank, nil
 	}
-	if bank, err = sms.BankOf(sender); err != nil {
-		return "", nil // one of the feed's own senders
-	}
+	bank, _ = sms.BankOf(sender) // one of the feed's own senders is of no bank that is known
 	return bank, nil
 }
 
