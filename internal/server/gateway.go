@@ -241,9 +241,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	backstage.Go(func() error { g.directory.Follow(deskLife, followEvery, g.log); return nil })
 	backstage.Go(func() error { g.rates.Follow(deskLife, g.config.RatesEvery, g.log); return nil })
-	backstage.Go(func() error { g.sweep(deskLife); return nil })
-	backstage.Go(func() error { g.watch(doors); return nil })
-	backstage.Go(func() error { g.keepHouse(doors); return nil })
+	backstage.Go(func() error { g.serveDuty(deskLife, duty{"expire claims", sweepEvery, g.sweep}); return nil })
+	watch := watch{Gateway: g}
+	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
 
 	public := g.httpServer(g.door)
@@ -302,45 +303,6 @@ func (g *Gateway) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-const (
-	// followEvery is how often a gateway looks for a new directory. Batches
-	// look themselves; this is for those who only read it.
-	followEvery = 250 * time.Millisecond
-	sweepEvery  = time.Second
-	// A gateway that died holds its duty up for so long.
-	dutyTTL = 5 * sweepEvery
-)
-
-// sweep ends claims whose time is up; one gateway does it for all.
-func (g *Gateway) sweep(ctx context.Context) {
-	const duty = "expire claims"
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), dutyTTL)
-		if held {
-			_, err = g.desk.ExpireDue(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "claims not swept; tried again shortly", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			if held {
-				g.handBack(ctx, duty)
-			}
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// handBack gives a duty up at once, so that the next gateway need not wait for
-// it to run out.
-func (g *Gateway) handBack(ctx context.Context, duty string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if _, err := g.store.Hold(ctx, duty, g.name, time.Now(), 0); err != nil {
-		g.log.WarnContext(ctx, "a duty was not handed back; it runs out by itself", "duty", duty, "error", err)
-	}
-}
+// followEvery is how often a gateway looks for a new directory. Batches look
+// themselves; this is for those who only read it.
+const followEvery = 250 * time.Millisecond
