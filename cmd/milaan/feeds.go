@@ -22,9 +22,11 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 type parseCommand struct {
@@ -319,8 +321,9 @@ func writeReconciliation(out io.Writer, r *records.Reconciliation) error {
 }
 
 type feedsCommand struct {
-	List  feedsList  `cmd:"" default:"withargs" help:"How each feed is: what it brought, when last, and what is wrong."`
-	Inbox feedsInbox `cmd:"" help:"Messages that a person should look at: not understood, without a UTR, refused."`
+	List   feedsList   `cmd:"" default:"withargs" help:"How each feed is: what it brought, when last, and what is wrong."`
+	Credit feedsCredit `cmd:"" help:"Book a credit that the bank shows and no feed could report."`
+	Inbox  feedsInbox  `cmd:"" help:"Messages that a person should look at: not understood, without a UTR, refused."`
 }
 
 type feedsInbox struct {
@@ -366,8 +369,76 @@ func (f feedsInbox) Run(ctx context.Context, s *settings, term terminal) error {
 				text = "(its text was dropped: its time was up)"
 			}
 			_, _ = fmt.Fprintf(term.out, "    %s\n", clip(text))
+			if err := writeReferral(ctx, db, term.out, m); err != nil {
+				return err
+			}
 		}
 		return nil
+	})
+}
+
+// writeReferral says which payment a message names by its reference.
+func writeReferral(ctx context.Context, db store.Store, out io.Writer, m *deposit.KeptMessage) error {
+	ref := payment.FindReference(m.Note, m.Reference, string(m.Raw))
+	if ref == "" {
+		return nil
+	}
+	referrals, err := db.FindReferrals(ctx, []string{ref})
+	if err != nil {
+		return err
+	}
+	for _, r := range referrals {
+		_, _ = fmt.Fprintf(out, "    names payment %s of %s, label %s, %s\n", r.CustomID, r.Merchant, r.Label, money.Format(r.Amount, money.English))
+	}
+	return nil
+}
+
+type feedsCredit struct {
+	Wallet string `required:"" help:"The wallet it came in on."`
+	UTR    string `required:"" name:"utr" help:"Its UTR, as the bank shows it."`
+	Amount string `required:"" help:"Rupees, such as 500 or 500.50."`
+	Payer  string `help:"Who paid: a UPI ID or a name."`
+	Why    string `required:"" help:"Where you saw it: kept with it."`
+	Actor  string `help:"Who says so: kept with it." env:"USER" default:"operator"`
+}
+
+// Run books a credit on an operator's word: one that a bank shows, and no feed
+// could report.
+func (c feedsCredit) Run(ctx context.Context, s *settings, term terminal) error {
+	utr, err := upi.ParseUTR(c.UTR)
+	if err != nil {
+		return usageError{err}
+	}
+	amount, err := money.ParsePositive(c.Amount)
+	if err != nil {
+		return usageError{fmt.Errorf("--amount: %w", err)}
+	}
+	now := time.Now()
+	e := feed.Entry{UTR: utr, Amount: amount, Currency: money.INR, Note: c.Why, At: now.UTC().Truncate(time.Microsecond), Trust: feed.Confirmed}
+	if vpa, err := upi.ParseVPA(c.Payer); err == nil {
+		e.PayerVPA = string(vpa)
+	} else {
+		e.PayerName = c.Payer
+	}
+	return atDesk(ctx, s, func(ctx context.Context, desk *deposit.Desk) error {
+		if desk.Directory.Current().Wallet(c.Wallet) == nil {
+			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", c.Wallet)
+		}
+		source := &directory.Feed{ID: "operator:" + c.Actor, Kind: directory.FeedJSON, Wallet: c.Wallet}
+		taken, err := desk.Ingest(ctx, source, []feed.Item{{Credit: &e}})
+		if err != nil {
+			return err
+		}
+		out := taken.Outcomes[0]
+		if out.Result == feed.Refused {
+			return errors.New(out.Why)
+		}
+		_, err = fmt.Fprintf(term.out, "credit %d is %s", out.CreditID, out.Result)
+		if out.Settled {
+			_, _ = fmt.Fprint(term.out, ", and settled a claim")
+		}
+		_, _ = fmt.Fprintln(term.out)
+		return err
 	})
 }
 

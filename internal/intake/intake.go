@@ -21,6 +21,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/bankhook"
 	"github.com/milaan/milaan/internal/feed/mail"
 	"github.com/milaan/milaan/internal/feed/sms"
+	"github.com/milaan/milaan/internal/payment"
 )
 
 // Errors of a request to a feed.
@@ -213,6 +214,7 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 		arrived = m.ReceivedAt
 	}
 	r.settle(&item, w, feed.Provisional, arrived)
+	refer(&item, m.Text)
 	return item
 }
 
@@ -251,6 +253,14 @@ func (r *Reader) settle(item *feed.Item, w *directory.Wallet, trust feed.Trust, 
 		m.Kind, m.Why = feed.Unparsed, "its time lies ahead by more than a day"
 	default:
 		item.Credit = &entry
+	}
+}
+
+// refer notes the payment's reference where the text has it and no field of the
+// reading does.
+func refer(item *feed.Item, text string) {
+	if e := item.Credit; e != nil && e.Reference == "" && payment.FindReference(e.Note) == "" {
+		e.Reference = payment.FindReference(text)
 	}
 }
 

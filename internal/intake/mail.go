@@ -33,6 +33,9 @@ func (r *Reader) readMail(ctx context.Context, f *directory.Feed, w *directory.W
 		return nil, err
 	case refusal == "":
 		r.settle(&item, w, feed.Confirmed, m.Date)
+		for _, text := range m.Texts {
+			refer(&item, text.Text)
+		}
 	case item.Message.Kind == feed.Credit:
 		item.Refusal = refusal
 	default: // somebody's letter

@@ -15,7 +15,6 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/sms"
 	"github.com/milaan/milaan/internal/feed/statement"
-	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/money"
 )
 
@@ -174,10 +173,9 @@ func (g *importing) add(ctx context.Context, line *statement.Line) error {
 	case line.Doubt != "":
 		kept.Outcome.Result, kept.Outcome.Why = feed.Unread, line.Doubt
 	case credit:
-		if entry.Note == "" && entry.Reference == "" {
-			entry.Reference = payment.FindReference(line.Narration)
-		}
-		g.items = append(g.items, feed.Item{Place: line.Number, Credit: &entry})
+		item := feed.Item{Place: line.Number, Credit: &entry}
+		refer(&item, line.Narration)
+		g.items = append(g.items, item)
 	case (line.Kind == feed.Debit || line.Kind == feed.Other) && line.Amount > 0:
 		g.items = append(g.items, feed.Item{Place: line.Number, Movement: g.movement(line)})
 	default:
