@@ -118,6 +118,7 @@ func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) error 
 		{"on wallets", money.Format(report.Held, money.English)},
 		{"unclaimed", money.Format(report.Unclaimed, money.English)},
 		{"owed to merchants", money.Format(report.Owed, money.English)},
+		{"held by withdrawals", money.Format(report.OnHold, money.English)},
 		{"fees earned", money.Format(report.Fees, money.English)},
 		{"left wallets", money.Format(report.Outflow, money.English)},
 		{"other income", money.Format(report.Income, money.English)},

@@ -496,6 +496,7 @@ func missingAccounts(c directory.Contents) []ledger.Account {
 	open(ledger.FeesCode, ledger.Revenue)
 	for _, m := range c.Merchants {
 		open(ledger.MerchantCode(m.ID), ledger.Liability)
+		open(ledger.HoldCode(m.ID), ledger.Liability)
 	}
 	for _, w := range c.Wallets {
 		open(ledger.WalletCode(w.ID), ledger.Asset)

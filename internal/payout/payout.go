@@ -104,6 +104,7 @@ type Withdrawal struct {
 	// AskAt is when it is sent, or its provider asked again.
 	AskAt   time.Time
 	RatesID int64 // the exchange rates of its settling
+	Lines   int   // how many postings it has
 }
 
 // Reference is what a withdrawal is called to providers and banks: short, of

@@ -61,6 +61,16 @@ type Answer struct {
 // referencePrefix tells milaan's own payouts in statements.
 const referencePrefix = "MLP"
 
+// ParseReference reads what Reference wrote.
+func ParseReference(ref string) (id int64, ok bool) {
+	digits, ok := strings.CutPrefix(strings.ToUpper(ref), referencePrefix)
+	if !ok {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(digits, 36, 64)
+	return id, err == nil && id > 0
+}
+
 // reference is "MLP" and the id in base 36, in capitals.
 func reference(id int64) string {
 	return referencePrefix + strings.ToUpper(strconv.FormatInt(id, 36))

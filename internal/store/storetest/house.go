@@ -186,6 +186,8 @@ func usualDirectory() directory.Change {
 	change.Accounts = append(change.Accounts,
 		ledger.Account{Code: ledger.MerchantCode(Shop), Kind: ledger.Liability, Currency: money.INR},
 		ledger.Account{Code: ledger.MerchantCode(Cafe), Kind: ledger.Liability, Currency: money.INR},
+		ledger.Account{Code: ledger.HoldCode(Shop), Kind: ledger.Liability, Currency: money.INR},
+		ledger.Account{Code: ledger.HoldCode(Cafe), Kind: ledger.Liability, Currency: money.INR},
 		ledger.Account{Code: ledger.FeesCode, Kind: ledger.Revenue, Currency: money.INR})
 	return change
 }
@@ -291,10 +293,11 @@ func (h *House) MustVerify() records.Report {
 	for _, problem := range r.Problems {
 		h.Errorf("verify: %s", problem)
 	}
-	if r.Held+r.Outflow != r.Unclaimed+r.Owed+r.Fees+r.Income {
-		h.Errorf("%s is held and %s left, but %s is unclaimed, %s owed, %s fees and %s other income", r.Held, r.Outflow, r.Unclaimed, r.Owed, r.Fees, r.Income)
+	if r.Held+r.Outflow != r.Unclaimed+r.Owed+r.Fees+r.Income+r.OnHold {
+		h.Errorf("%s is held and %s left, but %s is unclaimed, %s owed, %s on hold, %s fees and %s other income",
+			r.Held, r.Outflow, r.Unclaimed, r.Owed, r.OnHold, r.Fees, r.Income)
 	}
-	if r.Deposits != r.Postbacks {
+	if r.Postbacks < r.Deposits { // withdrawals have theirs, too
 		h.Errorf("%d deposits have %d postbacks", r.Deposits, r.Postbacks)
 	}
 	return r

@@ -37,7 +37,7 @@ var damages = []struct {
 	{"a credit's amount", false, `UPDATE credits SET amount = amount + 1 WHERE state = 'unclaimed'`, "its credits add up to"},
 	{"two credits' amounts swapped", false, `UPDATE credits SET amount = 70000 - amount WHERE state = 'unclaimed'`, "its credits add up to"},
 	{"a posting of no deposit", true, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at)
-		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit, movement or deposit that is not kept"},
+		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit, movement, withdrawal or deposit that is not kept"},
 	{"a posting's kind", true, `UPDATE postings SET kind = 'credit' WHERE kind = 'deposit'`, "was not posted as it is"},
 	{"a postback delivered by nobody", false, `UPDATE postbacks SET state = 'delivered'`, "is delivered with delivery at 0"},
 	{"ids given again", false, `UPDATE id_blocks SET next = 1`, "which was given before"},
