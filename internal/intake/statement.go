@@ -15,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/sms"
 	"github.com/milaan/milaan/internal/feed/statement"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/money"
 )
 
@@ -43,11 +44,18 @@ type Ledger interface {
 	EndStatement(ctx context.Context, statement int64) error
 }
 
+// Payouts learns of lines that may be withdrawals; a [payout.Office] does.
+type Payouts interface {
+	// Explain tells of a line that is no payment, see [payout.Office.Explain].
+	Explain(ctx context.Context, m payout.Movement, narration string) (explained bool, err error)
+}
+
 // Importer reads statements into the books.
 type Importer struct {
-	Desk   Desk
-	Ledger Ledger
-	Now    func() time.Time
+	Desk    Desk
+	Ledger  Ledger
+	Payouts Payouts
+	Now     func() time.Time
 }
 
 // File is a statement to import.
@@ -73,6 +81,7 @@ type Imported struct {
 	Unread    int
 	Refused   int
 	Matched   int // of the credits: settled a claim
+	Payouts   int // of the movements: are withdrawals
 	// Open are lines that a person should look at, the first of them.
 	Open []feed.StatementLine
 	// Problems are what the file says of itself and its lines do not bear out.
@@ -135,6 +144,9 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	if err := run.flush(ctx); err != nil {
 		return result, err
 	}
+	if err := run.explain(ctx); err != nil {
+		return result, err
+	}
 	return result, i.Ledger.EndStatement(ctx, result.Statement.ID)
 }
 
@@ -156,6 +168,10 @@ type importing struct {
 	result *Imported
 	// twins count lines that are alike in everything.
 	twins map[[sha256.Size]byte]int
+
+	// moved are movements that may be withdrawals: told of once all lines are
+	// booked, what went out before what came back.
+	moved []told
 
 	items []feed.Item          // to be booked …
 	lines []feed.StatementLine // … beside what is kept anyhow
@@ -217,9 +233,14 @@ func (g *importing) flush(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("book lines up to %d: %w", g.lines[len(g.lines)-1].Number, err)
 		}
-		for _, out := range taken.Outcomes {
+		for i, out := range taken.Outcomes {
 			at := slices.IndexFunc(g.lines, func(l feed.StatementLine) bool { return l.Number == out.Place })
 			g.lines[at].Outcome = out
+			if m := g.items[i].Movement; m != nil && out.MovementID != 0 && (m.UTR != "" || len(payout.References(m.Narration)) > 0) {
+				g.moved = append(g.moved, told{payout.Movement{
+					ID: out.MovementID, Wallet: g.wallet.ID, In: m.Kind == feed.Other, UTR: m.UTR, Amount: m.Amount,
+				}, m.Narration})
+			}
 		}
 	}
 	if err := g.Ledger.KeepLines(ctx, g.result.Statement.ID, g.lines); err != nil {
@@ -231,6 +252,32 @@ func (g *importing) flush(ctx context.Context) error {
 	g.items, g.lines = g.items[:0], g.lines[:0]
 	if g.file.Progress != nil {
 		g.file.Progress(g.result.Read, g.of)
+	}
+	return nil
+}
+
+// told is a movement that may be a withdrawal.
+type told struct {
+	payout.Movement
+	narration string
+}
+
+// explain tells the payouts of movements.
+func (g *importing) explain(ctx context.Context) error {
+	for _, in := range []bool{false, true} {
+		for i := range g.moved {
+			m := &g.moved[i]
+			if m.In != in {
+				continue
+			}
+			explained, err := g.Payouts.Explain(ctx, m.Movement, m.narration)
+			if err != nil {
+				return fmt.Errorf("compare movement %d with withdrawals: %w", m.ID, err)
+			}
+			if explained {
+				g.result.Payouts++
+			}
+		}
 	}
 	return nil
 }

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/money"
+)
+
+type payoutCommand struct {
+	List    payoutList    `cmd:"" help:"Withdrawals that are open, oldest first; --all for all."`
+	Approve payoutApprove `cmd:"" help:"Let a withdrawal be sent."`
+	Reject  payoutReject  `cmd:"" help:"Take back a withdrawal that was not sent: its money returns to the merchant."`
+	Mark    payoutMark    `cmd:"" help:"Say what became of a withdrawal: a person paid it, or the bank refused it."`
+}
+
+type payoutList struct {
+	All   bool   `help:"Final ones, too."`
+	Desk  string `help:"One desk's alone."`
+	After int64  `help:"Start after this withdrawal." default:"0"`
+	Limit int    `help:"Most withdrawals to list." default:"50"`
+}
+
+// Run lists withdrawals with where they stand, and why a person is needed.
+func (l payoutList) Run(ctx context.Context, s *settings, term terminal) error {
+	states := []payout.State{payout.New, payout.Approved, payout.Processing}
+	if l.All {
+		states = nil
+	}
+	var list []*payout.Withdrawal
+	if err := s.withStore(ctx, func(db store.Store) (err error) {
+		list, err = db.ListWithdrawals(ctx, states, l.Desk, l.After, l.Limit)
+		return err
+	}); err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(term.out, "no withdrawal is open")
+		return err
+	}
+	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "PAYOUT\tMERCHANT\tID\tAMOUNT\tTO\tIFSC\tNAME\tSTATE\tSINCE\tDESK\tREFERENCE\tWHY")
+	for _, p := range list {
+		state := string(p.State)
+		if p.Test {
+			state += " (test)"
+		}
+		why := p.Why
+		if p.State == payout.New {
+			why = fmt.Sprint(p.Reasons)
+		}
+		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Merchant, p.WithdrawalID, money.Format(p.Amount, money.English),
+			p.Account, p.IFSC, p.Name, state, p.CreatedAt.Format(time.DateTime), p.Desk, p.Reference(), why)
+	}
+	return w.Flush()
+}
+
+type payoutWord struct {
+	Payout int64  `arg:"" help:"The payout's number, from milaan payout list."`
+	Actor  string `help:"Who decides: kept in the audit log." env:"USER" default:"operator"`
+}
+
+func (p payoutWord) actor() string { return "operator:" + p.Actor }
+
+// tell settles a withdrawal and says where it stands.
+func (p payoutWord) tell(ctx context.Context, s *settings, term terminal, word func(context.Context, *payout.Office) (*payout.Withdrawal, error)) error {
+	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
+		w, err := word(ctx, t.Office)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(term.out, "payout %d of %s is %s\n", w.ID, money.Format(w.Amount, money.English), w.State)
+		return err
+	})
+}
+
+type payoutApprove struct{ payoutWord }
+
+// Run approves the withdrawal; the gateway sends it.
+func (p payoutApprove) Run(ctx context.Context, s *settings, term terminal) error {
+	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
+		return o.Approve(ctx, p.Payout, p.actor())
+	})
+}
+
+type payoutReject struct {
+	payoutWord
+	Why string `required:"" help:"Why: kept with it."`
+}
+
+// Run takes the withdrawal back.
+func (p payoutReject) Run(ctx context.Context, s *settings, term terminal) error {
+	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
+		return o.Cancel(ctx, p.Payout, p.actor(), p.Why)
+	})
+}
+
+type payoutMark struct {
+	payoutWord
+	Paid   string `xor:"word" required:"" placeholder:"UTR" help:"It was paid, under this reference of the bank."`
+	Failed string `xor:"word" required:"" placeholder:"WHY" help:"It was definitely not paid, or came back; why."`
+}
+
+// Run says what became of the withdrawal. One that a person paid in the bank's
+// portal is handed over and paid at once.
+func (p payoutMark) Run(ctx context.Context, s *settings, term terminal) error {
+	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
+		w, err := o.Store.FindWithdrawal(ctx, p.Payout)
+		if err != nil {
+			return nil, err
+		}
+		answer := payout.Answer{Standing: payout.Refused, Why: p.Failed}
+		if p.Paid != "" {
+			answer = payout.Answer{Standing: payout.Paid, BankRef: p.Paid}
+		}
+		if w.State == payout.Approved && p.Paid != "" {
+			if _, err := o.Hand(ctx, p.Payout, p.actor(), "paid by hand"); err != nil {
+				return nil, err
+			}
+		}
+		return o.Settle(ctx, p.Payout, answer, p.actor())
+	})
+}
