@@ -198,7 +198,7 @@ func TestReportMail(t *testing.T) {
 func TestReportStatement(t *testing.T) {
 	t.Parallel()
 	h := open(t, &desk{})
-	h.imports.result = intake.Imported{New: 2, Known: 1, Matched: 1, Open: []feed.StatementLine{
+	h.imports.result = intake.Imported{New: 2, Known: 3, KnownCredits: 1, Matched: 1, Open: []feed.StatementLine{
 		{Number: 7, Outcome: feed.Outcome{Result: feed.Unread, Why: "no date"}},
 	}}
 	const answer = `{"accepted":2,"duplicate":1,"matched":1,"refused":[{"index":7,"error":"no date"}]}`

@@ -64,16 +64,17 @@ type File struct {
 
 // Imported is what became of a statement. The counts add up to Read.
 type Imported struct {
-	Statement feed.Statement
-	Read      int
-	New       int // credits that nobody had reported
-	Known     int // credits and movements that were known
-	Recorded  int // debits, interest, reversals that were new
-	NotCredit int // lines that moved nothing
-	NoUTR     int // credits that can't be told from others
-	Unread    int
-	Refused   int
-	Matched   int // of the credits: settled a claim
+	Statement    feed.Statement
+	Read         int
+	New          int // credits that nobody had reported
+	Known        int // credits and movements that were known
+	KnownCredits int // of these: credits
+	Recorded     int // debits, interest, reversals that were new
+	NotCredit    int // lines that moved nothing
+	NoUTR        int // credits that can't be told from others
+	Unread       int
+	Refused      int
+	Matched      int // of the credits: settled a claim
 	// Open are lines that a person should look at, the first of them.
 	Open []feed.StatementLine
 	// Problems are what the file says of itself and its lines do not bear out.
@@ -248,6 +249,9 @@ func (r *Imported) count(line *feed.StatementLine) {
 		r.New++
 	case feed.Known:
 		r.Known++
+		if line.Outcome.CreditID != 0 {
+			r.KnownCredits++
+		}
 	case feed.Recorded:
 		r.Recorded++
 	case feed.NotCredit:
@@ -270,7 +274,7 @@ func (r *Imported) count(line *feed.StatementLine) {
 // Summary is the answer to a statement that was posted to a feed (contract,
 // Feeds): each refused place is the number of a line in the file.
 func (r *Imported) Summary() feed.Summary {
-	s := feed.Summary{Accepted: r.New, Duplicate: r.Known, Matched: r.Matched, Refused: []feed.Refusal{}}
+	s := feed.Summary{Accepted: r.New, Duplicate: r.KnownCredits, Matched: r.Matched, Refused: []feed.Refusal{}}
 	for i := range r.Open {
 		s.Refused = append(s.Refused, feed.Refusal{Index: r.Open[i].Number, Error: r.Open[i].Outcome.Why})
 	}
