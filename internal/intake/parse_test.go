@@ -195,7 +195,7 @@ func TestParseStatement(t *testing.T) {
 			})
 		return lines, err
 	}
-	text := sheet(upi(1, 500_00), line{"SMS CHARGES", -5_00}, line{"CASH DEPOSIT", 9_00})
+	text := sheet(rent(1, 500_00), line{"SMS CHARGES", -5_00}, line{"CASH DEPOSIT", 9_00})
 	lines, err := parse(text)
 	if err != nil || len(lines) != 3 {
 		t.Fatalf("read %+v, %v", lines, err)
@@ -216,7 +216,7 @@ func TestParseStatement(t *testing.T) {
 		}
 	}
 	// What a balance denies is left to a person.
-	lied := strings.Replace(sheet(upi(1, 10_00), upi(2, 20_00), upi(3, 30_00), upi(4, 40_00), upi(5, 50_00), upi(6, 60_00)), ",40.00,0,5100.00", ",41.00,0,5100.00", 1)
+	lied := strings.Replace(sheet(rent(1, 10_00), rent(2, 20_00), rent(3, 30_00), rent(4, 40_00), rent(5, 50_00), rent(6, 60_00)), ",40.00,0,5100.00", ",41.00,0,5100.00", 1)
 	if lines, err = parse(lied); err != nil || len(lines) != 6 {
 		t.Fatalf("read %+v, %v", lines, err)
 	}

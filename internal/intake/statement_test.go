@@ -24,7 +24,7 @@ type line struct {
 	amount    money.Paise
 }
 
-func upi(n int, amount money.Paise) line {
+func rent(n int, amount money.Paise) line {
 	return line{fmt.Sprintf("UPI-ASHA-ASHA@OKAXIS-UTIB0000123-%s-RENT", storetest.UTR(n)), amount}
 }
 
@@ -107,7 +107,7 @@ func TestImport(t *testing.T) {
 		o.MustReport("till", 1, 0, 0, o.Entry(storetest.UTR(2), 600_00))
 		o.MustActivate(storetest.Claim("a", storetest.UTR(3), 700_00), deposit.Waiting)
 		text := sheet(
-			upi(1, 500_00), upi(2, 601_00), upi(3, 700_00), upi(4, -40_00), line{"SMS CHARGES", -5_00},
+			rent(1, 500_00), rent(2, 601_00), rent(3, 700_00), rent(4, -40_00), line{"SMS CHARGES", -5_00},
 			line{"CASH DEPOSIT BY SELF", 900_00}, line{"INTEREST PAID TILL 30-JUN", 12_00},
 		) + "30/02/26,UPI-ASHA,30/02/26,0.00,1.00,0,6669.00\n"
 		i := o.must(text)
@@ -141,7 +141,7 @@ func TestImport(t *testing.T) {
 func TestImportRefuses(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
 		o := openOffice(t, fresh)
-		good := sheet(upi(1, 500_00), upi(2, 600_00))
+		good := sheet(rent(1, 500_00), rent(2, 600_00))
 		tests := map[string]struct {
 			text   string
 			change func(*directory.Wallet)
@@ -154,7 +154,7 @@ func TestImportRefuses(t *testing.T) {
 			"no statement":           {text: "I have paid, look into your account"},
 			"nothing":                {},
 			"balances that lie": {text: strings.NewReplacer(",600.00,0,6100.00", ",600.00,0,4900.00").Replace(
-				sheet(upi(1, 500_00), upi(2, 600_00), upi(3, 50_00)))},
+				sheet(rent(1, 500_00), rent(2, 600_00), rent(3, 50_00)))},
 		}
 		for name, tt := range tests {
 			w := o.wallet
@@ -176,7 +176,7 @@ func TestImportRefuses(t *testing.T) {
 				t.Errorf("%s: %v, %+v", name, err, i)
 			}
 		}
-		mixed := "Account No :,50100012347310\n" + good + "Account No :,50100099998888\n" + sheet(upi(9, 500_00))
+		mixed := "Account No :,50100012347310\n" + good + "Account No :,50100099998888\n" + sheet(rent(9, 500_00))
 		if i, err := o.Import(t.Context(), o.feed, &o.wallet, o.file(mixed)); err == nil && i.Unread == 0 && i.New > 3 {
 			t.Errorf("two accounts in one file: %+v", i)
 		}
@@ -211,7 +211,7 @@ func TestImportGoesOn(t *testing.T) {
 				lines = append(lines, line{"SMS CHARGES", -1_00}) // alike, but for the balance
 				continue
 			}
-			lines = append(lines, upi(n+1, 10_00))
+			lines = append(lines, rent(n+1, 10_00))
 		}
 		text := sheet(lines...)
 		whole := o.Importer
@@ -303,7 +303,7 @@ func TestImportTakenBack(t *testing.T) {
 		kept, undone := n, n+1
 		n += 2
 		between := rapid.SampledFrom([]int{0, 1, 255, 256, 400}).Draw(t, "lines between")
-		lines := []line{upi(kept, 300_00), upi(undone, 500_00)}
+		lines := []line{rent(kept, 300_00), rent(undone, 500_00)}
 		for range between {
 			lines = append(lines, line{"SMS CHARGES", -1_00})
 		}
