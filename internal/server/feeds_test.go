@@ -708,3 +708,25 @@ func TestNobodysBank(t *testing.T) {
 		b.holds(2, 2, 1000_00)
 	})
 }
+
+// TestOtherAccount: a provider's webhook about an account that is not the
+// wallet's is no credit, and is not lost: a person sees it.
+func TestOtherAccount(t *testing.T) {
+	onEveryEngine(t, func(b *branch) {
+		tell := func(n int, account string) {
+			b.mustAnswer(call{path: "/feeds/till-decentro", header: map[string]string{"Content-Type": "application/json", "X-Hook-Key": "secret-of-decentro"},
+				body: fmt.Sprintf(`{"type":"credit","callbackTxnId":"d%d","transactionAmount":500,"transferType":"UPI","bankReferenceNumber":%q,"payeeAccountNumber":%q}`, n, utr(n), account)}, http.StatusOK)
+		}
+		b.activate("a", utr(1), "500.00", waiting)
+		tell(1, "462515000000SHOP")
+		tell(2, "462515000000123456")
+		b.stands("a", waiting)
+		b.holds(0, 0, 0)
+		if got := b.inbox("till-decentro"); !slices.Equal(got, []feed.Result{feed.Unread, feed.Unread}) {
+			b.Errorf("the inbox has %v", got)
+		}
+		tell(1, "50100012347310")
+		b.stands("a", credited)
+		b.holds(1, 1, 500_00)
+	})
+}
