@@ -45,6 +45,7 @@ wallets:
   - {id: till, method: upi_l, vpa: shop@hdfc, bank: hdfc, account: '50100012347310', merchants: [shop]}
   - {id: vault, method: upi_ib, vpa: shop@icici, merchants: [shop]}
   - {id: stall, method: upi_w, vpa: stall@upi, merchants: [shop]}
+  - {id: twin, method: upi_m, vpa: shop@hdfc, bank: hdfc, account: '50100012347310', merchants: [shop]}
 feeds:
   - {id: till-json, kind: json, wallet: till, token: token-of-json}
   - {id: till-phone, kind: sms, wallet: till, token: token-of-phone}
@@ -60,6 +61,8 @@ feeds:
   - {id: vault-icici, kind: icici, wallet: vault, header: X-Hook-Key, secret: secret-of-icici, private_key: %q, bank_key: %q}
   - {id: stall-phone, kind: sms, wallet: stall, token: token-of-stall}
   - {id: stall-file, kind: statement, wallet: stall, token: token-of-stall-file}
+  - {id: twin-phone, kind: sms, wallet: twin, token: token-of-twin}
+  - {id: twin-file, kind: statement, wallet: twin, token: token-of-twin-file}
 `
 
 // vaultKeys are the shop's key, to which ICICI encrypts, and the bank's.

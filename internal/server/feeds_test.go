@@ -13,6 +13,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/store/storetest"
 )
 
 // utr is the n-th reference of a scenario.
@@ -729,4 +730,76 @@ func TestOtherAccount(t *testing.T) {
 		b.stands("a", credited)
 		b.holds(1, 1, 500_00)
 	})
+}
+
+// TestOneAccount: two wallets with one VPA are one account, on which a payment
+// counts once, whichever feed and gateway tells of it.
+func TestOneAccount(t *testing.T) {
+	onEveryEngine(t, func(b *branch) {
+		twin := call{path: "/feeds/twin-phone", token: "token-of-twin", body: forwarded("VM-HDFCBK-S", alert(utr(1), "500.00"))}
+		b.must(sms(alert(utr(1), "500.00")), 1, 0, 0, 0)
+		b.must(twin, 0, 1, 0, 0)
+		charge := row{narration: "SMS CHARGES", amount: -5_00}
+		b.must(statement(csv("", false, paid(utr(1), 500_00), charge)), 0, 1, 0, 0)
+		b.must(call{path: "/feeds/twin-file", token: "token-of-twin-file", body: csv("", false, paid(utr(1), 500_00), charge)}, 0, 1, 0, 0)
+		b.activateOn("upi_m", "55", "a", utr(1), "500.00", credited)
+		b.activateOn("upi_l", "66", "b", utr(1), "500.00", failed)
+		b.holds(1, 1, 500_00)
+		if r := b.verify(); r.Outflow != 5_00 {
+			b.Errorf("the charge is booked as %s", r.Outflow)
+		}
+	})
+}
+
+// TestTwoGateways: two gateways on one database are told of the same payments at
+// once, on both wallets of one account.
+func TestTwoGateways(t *testing.T) {
+	t.Parallel()
+	database := storetest.Postgres(t).URL
+	one := openBranch(t, database)
+	two := openBranch(t, database)
+	const payments, rounds = 12, 6
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for _, b := range []*branch{one, two} {
+		b.must(report(), 0, 0, 0, 0)
+		all.Go(func() {
+			<-start
+			for round := range rounds {
+				rows := []row{{narration: "SMS CHARGES", amount: -5_00}}
+				for n := range payments {
+					rows = append(rows, paid(utr(n), 500_00))
+				}
+				file := csv("", false, rows...) + strings.Repeat("\n", round)
+				if b == one {
+					file += "\n\n\n\n\n\n\n\n"
+				}
+				path := []string{"till-file", "twin-file"}[round%2]
+				if status, answer := b.ask(call{path: "/feeds/" + path, token: "token-of-" + strings.TrimPrefix(path, "till-"), body: file}); status != http.StatusOK {
+					b.Errorf("%s answered %d %s", path, status, answer)
+				}
+			}
+		})
+		for n := range payments {
+			all.Go(func() {
+				<-start
+				for _, c := range []call{sms(alert(utr(n), "500.00")),
+					{path: "/feeds/twin-phone", token: "token-of-twin", body: forwarded("VM-HDFCBK-S", alert(utr(n), "500.00"))},
+					razor("payment.captured", utr(n), 500_00, ""),
+					{path: "/api/v1/transaction/activate", token: "s3cret", body: fmt.Sprintf(
+						`{"currency_code":"INR","wallet_type":"upi_l","label":"label %d","key1":%q,"amount":500,"custom_transaction_id":"claim %d"}`, n, utr(n), n)},
+				} {
+					if status, answer := b.ask(c); status != http.StatusOK {
+						b.Errorf("%s answered %d %s", c.path, status, answer)
+					}
+				}
+			})
+		}
+	}
+	close(start)
+	all.Wait()
+	one.holds(payments, payments, 500_00*payments)
+	if r := two.verify(); r.Outflow != 5_00 {
+		t.Errorf("the charge is booked as %s", r.Outflow)
+	}
 }
