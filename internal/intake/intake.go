@@ -302,7 +302,12 @@ func (r *Reader) readHook(p *bankhook.Provider, f *directory.Feed, w *directory.
 		item := feed.Item{Place: i, Message: &feed.Message{
 			Raw: req.Body, Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: p.Kind() + " " + event.ID, Reading: event.Readings[i],
 		}}
-		r.settle(&item, w, feed.Confirmed, time.Time{})
+		if m := item.Message; m.Kind == feed.Credit && !sms.TailFits(m.AccountTail, w.Account) {
+			// It may be a virtual account of this very wallet: only a person can tell.
+			m.Kind, m.Why = feed.Unparsed, "it came to an account that does not end as the wallet's: correct the wallet's account, or leave it out"
+		} else {
+			r.settle(&item, w, feed.Confirmed, time.Time{})
+		}
 		report.Items = append(report.Items, item)
 	}
 	return report, nil

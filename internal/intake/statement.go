@@ -17,6 +17,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 // MaxStatement is how many bytes a statement may have: a million lines.
@@ -71,17 +72,18 @@ type File struct {
 
 // Imported is what became of a statement. The counts add up to Read.
 type Imported struct {
-	Statement feed.Statement
-	Read      int
-	New       int // credits that nobody had reported
-	Known     int // credits and movements that were known
-	Recorded  int // debits, interest, reversals that were new
-	NotCredit int // lines that moved nothing
-	NoUTR     int // credits that can't be told from others
-	Unread    int
-	Refused   int
-	Matched   int // of the credits: settled a claim
-	Payouts   int // of the movements: are withdrawals
+	Statement    feed.Statement
+	Read         int
+	New          int // credits that nobody had reported
+	Known        int // credits and movements that were known
+	KnownCredits int // of these: credits
+	Recorded     int // debits, interest, reversals that were new
+	NotCredit    int // lines that moved nothing
+	NoUTR        int // credits that can't be told from others
+	Unread       int
+	Refused      int
+	Matched      int // of the credits: settled a claim
+	Payouts      int // of the movements: are withdrawals
 	// Open are lines that a person should look at, the first of them.
 	Open []feed.StatementLine
 	// Problems are what the file says of itself and its lines do not bear out.
@@ -132,16 +134,8 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	if result.Statement.ID, err = i.Ledger.KeepStatement(ctx, &result.Statement); err != nil {
 		return result, err
 	}
-	run := importing{Importer: i, feed: f, wallet: w, file: file, of: s.Rows, result: &result, twins: make(map[[sha256.Size]byte]int)}
-	for line, err := range s.Lines(ctx) {
-		if err != nil {
-			return result, err
-		}
-		if err := run.add(ctx, &line); err != nil {
-			return result, err
-		}
-	}
-	if err := run.flush(ctx); err != nil {
+	run := importing{Importer: i, feed: f, wallet: w, file: file, of: s.Rows, result: &result, twins: make(map[[sha256.Size]byte]int), undone: make(map[upi.UTR]money.Paise)}
+	if err := run.all(ctx, s); err != nil {
 		return result, err
 	}
 	if err := run.explain(ctx); err != nil {
@@ -168,6 +162,8 @@ type importing struct {
 	result *Imported
 	// twins count lines that are alike in everything.
 	twins map[[sha256.Size]byte]int
+	// undone are the amounts that the file says were taken back, by the UTR.
+	undone map[upi.UTR]money.Paise
 
 	// moved are movements that may be withdrawals: told of once all lines are
 	// booked, what went out before what came back.
@@ -175,6 +171,48 @@ type importing struct {
 
 	items []feed.Item          // to be booked …
 	lines []feed.StatementLine // … beside what is kept anyhow
+}
+
+// all takes every line up. A credit of which the same file says that it was
+// taken back is booked after that line, wherever they stand: else it would
+// settle a claim that waits for it.
+func (g *importing) all(ctx context.Context, s *statement.Statement) error {
+	for line, err := range s.Lines(ctx) {
+		switch {
+		case err != nil:
+			return err
+		case line.Doubt == "" && line.Kind == feed.Debit && line.Reversal && line.UTR != "":
+			g.undone[line.UTR] = line.Amount
+		}
+	}
+	var late []statement.Line
+	number := 0
+	for line, err := range s.Lines(ctx) {
+		if err != nil {
+			return err
+		}
+		// The payments of one entry of camt.053 stand in one line of the file, all
+		// of them where it has no line breaks; each is kept by a number of its own.
+		number = max(number+1, line.Number)
+		line.Number = number
+		if amount, undone := g.undone[line.UTR]; undone && line.Kind == feed.Credit && line.Amount == amount {
+			late = append(late, line)
+			continue
+		}
+		if err := g.add(ctx, &line); err != nil {
+			return err
+		}
+	}
+	for i := range late {
+		if err := g.add(ctx, &late[i]); err != nil {
+			return err
+		}
+	}
+	if err := g.flush(ctx); err != nil {
+		return err
+	}
+	slices.SortFunc(g.result.Open, func(a, b feed.StatementLine) int { return cmp.Compare(a.Number, b.Number) })
+	return nil
 }
 
 // add takes a line up.
@@ -293,6 +331,9 @@ func (r *Imported) count(line *feed.StatementLine) {
 		r.New++
 	case feed.Known:
 		r.Known++
+		if line.Outcome.CreditID != 0 {
+			r.KnownCredits++
+		}
 	case feed.Recorded:
 		r.Recorded++
 	case feed.NotCredit:
@@ -315,7 +356,7 @@ func (r *Imported) count(line *feed.StatementLine) {
 // Summary is the answer to a statement that was posted to a feed (contract,
 // Feeds): each refused place is the number of a line in the file.
 func (r *Imported) Summary() feed.Summary {
-	s := feed.Summary{Accepted: r.New, Duplicate: r.Known, Matched: r.Matched, Refused: []feed.Refusal{}}
+	s := feed.Summary{Accepted: r.New, Duplicate: r.KnownCredits, Matched: r.Matched, Refused: []feed.Refusal{}}
 	for i := range r.Open {
 		s.Refused = append(s.Refused, feed.Refusal{Index: r.Open[i].Number, Error: r.Open[i].Outcome.Why})
 	}
