@@ -266,6 +266,40 @@ var feedRaces = []struct {
 			t.Errorf("the books say %+v", r)
 		}
 	}},
+	{"one statement, imported by many", func(t *testing.T, houses []*House) {
+		t.Helper()
+		s := feed.Statement{Wallet: "till", Feed: "till", Digest: sha256.Sum256([]byte("june")), Name: "june.csv", From: Start, To: Start, Lines: 2, ImportedAt: Start}
+		lines := []feed.StatementLine{
+			{Number: 1, Kind: feed.Debit, Amount: 100_00, At: Start, Outcome: feed.Outcome{Result: feed.Unread}},
+			{Number: 2, Kind: feed.Debit, Amount: 100_00, At: Start, Outcome: feed.Outcome{Result: feed.Unread}},
+		}
+		ids := make([]int64, crowd)
+		var group sync.WaitGroup
+		for i := range ids {
+			h := houses[i%len(houses)]
+			group.Go(func() {
+				var err error
+				if ids[i], err = h.Store.KeepStatement(t.Context(), &s); err == nil {
+					err = errors.Join(h.Store.KeepLines(t.Context(), ids[i], lines), h.Store.EndStatement(t.Context(), ids[i]))
+				}
+				if err != nil {
+					t.Errorf("import: %v", err)
+				}
+			})
+		}
+		group.Wait()
+		if ids = slices.Compact(ids); len(ids) != 1 {
+			t.Fatalf("one statement has the ids %v", ids)
+		}
+		list, err := houses[0].Store.Statements(t.Context(), "till", 10)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("listed %+v, %v", list, err)
+		}
+		if r, err := houses[0].Store.Reconcile(t.Context(), list[0]); err != nil || len(r.Open) != len(lines) {
+			t.Errorf("compared: %+v, %v", r, err)
+		}
+		houses[0].MustVerify()
+	}},
 	{"one reversal", func(t *testing.T, houses []*House) {
 		t.Helper()
 		h := houses[0]
