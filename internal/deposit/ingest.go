@@ -136,11 +136,8 @@ func (g *ingest) takeCredit(b *book, e *feed.Entry, out *feed.Outcome) error {
 	}
 	b.record(g.actor(), "credit.received", credit.ID, "on wallet "+credit.Wallet)
 	out.Result, out.CreditID = feed.New, credit.ID
-	// A statement may list what was taken back before what had come.
-	for _, m := range b.facts.Reversals[e.UTR] {
-		if m.CreditID == 0 && m.Wallet == credit.Wallet && m.Amount == credit.Amount {
-			return b.reverseLate(g.actor(), credit, m)
-		}
+	if err := b.reverseEarlier(g.actor(), credit); err != nil {
+		return err
 	}
 	return g.settle(b, credit, out)
 }
@@ -170,18 +167,7 @@ func (g *ingest) takeAgain(b *book, known *Credit, e *feed.Entry, out *feed.Outc
 		return g.contradict(b, known, e, out)
 	}
 	out.Result = feed.Known
-	changed := false
-	fill := func(have *string, reported string) {
-		if *have == "" && reported != "" {
-			*have, changed = reported, true
-		}
-	}
-	if known.State == Unclaimed { // a deposit's postback has told who paid
-		fill(&known.PayerVPA, e.PayerVPA)
-		fill(&known.PayerName, e.PayerName)
-	}
-	fill(&known.Note, e.Note)
-	fill(&known.Reference, e.Reference)
+	changed := known.learn(e)
 	confirmed := e.Trust > known.Trust
 	if confirmed {
 		known.Trust = e.Trust
@@ -193,6 +179,23 @@ func (g *ingest) takeAgain(b *book, known *Credit, e *feed.Entry, out *feed.Outc
 	// Also where nothing is new about it: a claim may have become able to have
 	// the credit since, by a change of the directory.
 	return g.settle(b, known, out)
+}
+
+// learn takes from a further report what the first left out, and says whether that
+// was anything.
+func (c *Credit) learn(e *feed.Entry) (changed bool) {
+	fill := func(have *string, reported string) {
+		if *have == "" && reported != "" {
+			*have, changed = reported, true
+		}
+	}
+	if c.State == Unclaimed { // a deposit's postback has told who paid
+		fill(&c.PayerVPA, e.PayerVPA)
+		fill(&c.PayerName, e.PayerName)
+	}
+	fill(&c.Note, e.Note)
+	fill(&c.Reference, e.Reference)
+	return changed
 }
 
 // contradict takes a report that names another amount. Whoever speaks for the
@@ -208,13 +211,17 @@ func (g *ingest) contradict(b *book, known *Credit, e *feed.Entry, out *feed.Out
 	}
 	if corrects {
 		known.Amount, known.Trust = e.Amount, e.Trust
+		known.learn(e)
 		b.changes.WalletUse[WalletDay{known.Wallet, DayOf(known.At)}] += e.Amount - was
 		if err := b.postCredit(known, ledger.CreditCorrected, e.Amount-was); err != nil {
 			return err
 		}
 		b.record(g.actor(), "credit.corrected", known.ID, fmt.Sprintf("from %s to %s, which the bank says", was, e.Amount))
+		if err := b.reverseEarlier(g.actor(), known); err != nil {
+			return err
+		}
 	}
-	if _, err := b.settleOpen(g.actor(), known); err != nil {
+	if err := g.settle(b, known, out); err != nil {
 		return err
 	}
 	switch {

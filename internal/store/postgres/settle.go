@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -460,6 +461,12 @@ func save(f *writes, key seal.Key, c *deposit.Changes) error {
 
 // saveFeeds writes what feeds told beside credits.
 func saveFeeds(f *writes, key seal.Key, c *deposit.Changes) error {
+	// No UTR keeps gateways apart that are told the same lines and messages: they
+	// write them in one order, or each would wait for the other.
+	slices.SortFunc(c.Movements, func(a, b *deposit.Movement) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortFunc(c.Messages, func(a, b deposit.KeptMessage) int {
+		return cmp.Or(cmp.Compare(a.Feed, b.Feed), bytes.Compare(a.Digest[:], b.Digest[:]))
+	})
 	var movements, changed, messages, reports table
 	for _, m := range c.Movements {
 		movements.add(m.ID, m.Wallet, m.Feed, string(m.Kind), string(m.UTR), int64(m.Amount), string(m.Currency), records.Micros(m.At),

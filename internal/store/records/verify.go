@@ -84,14 +84,13 @@ var checks = []check{
 			WHERE test = 0 AND state IN ('new', 'approved', 'processing') GROUP BY merchant) AS s ON s.code = a.code
 		WHERE a.code LIKE 'hold:%' AND -a.balance <> COALESCE(s.total, 0)`},
 	{"%v is owed %v paise: more was withdrawn than there was", `SELECT code, -balance FROM accounts WHERE code LIKE 'merchant:%' AND balance > 0`},
-	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT s.wallet, COALESCE(w.total, 0), s.total
-		FROM (SELECT wallet, SUM(amount) AS total FROM credits GROUP BY wallet) AS s
-		LEFT JOIN (SELECT wallet, SUM(received) AS total FROM wallet_days GROUP BY wallet) AS w ON w.wallet = s.wallet
-		WHERE COALESCE(w.total, 0) <> s.total`},
+	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT wallet, SUM(by_day), SUM(came) FROM (
+			SELECT wallet, received AS by_day, 0 AS came FROM wallet_days UNION ALL SELECT wallet, 0, amount FROM credits) AS both_ways
+		GROUP BY wallet HAVING SUM(by_day) <> SUM(came)`},
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet
-		LEFT JOIN (SELECT transaction_id, currency, MIN(debit) AS debit, MIN(credit) AS credit, COUNT(*) AS lines,
+		LEFT JOIN (SELECT transaction_id, currency, MIN(debit) AS debit, MIN(credit) AS credit, MAX(debit) AS last_debit, MAX(credit) AS last_credit, COUNT(*) AS lines,
 				SUM(CASE WHEN kind = 'credit' AND line = 1 THEN 1 ELSE 0 END) AS firsts, SUM(amount) AS amount
 			FROM (SELECT transaction_id, line, kind, currency, debit, credit, amount FROM postings WHERE kind = 'credit'
 				UNION ALL SELECT p.transaction_id, p.line, p.kind, p.currency,
@@ -99,7 +98,7 @@ var checks = []check{
 					CASE WHEN d.kind = 'asset' THEN p.amount ELSE -p.amount END
 				FROM postings p JOIN accounts d ON d.id = p.debit WHERE p.kind IN ('credit_corrected', 'credit_reversed')) AS moves
 			GROUP BY transaction_id, currency) AS p
-			ON p.transaction_id = r.id AND p.debit = w.id AND p.credit = s.id AND p.currency = r.currency AND p.firsts = 1 AND p.lines = r.lines
+			ON p.transaction_id = r.id AND p.debit = w.id AND p.credit = s.id AND p.last_debit = w.id AND p.last_credit = s.id AND p.currency = r.currency AND p.firsts = 1 AND p.lines = r.lines
 				AND p.amount = CASE r.state WHEN 'reversed' THEN 0 ELSE r.amount END
 		WHERE p.lines IS NULL`},
 	{"movement %v was not posted as it is", `SELECT m.id FROM movements m
@@ -107,10 +106,10 @@ var checks = []check{
 		LEFT JOIN accounts o ON o.code = CASE m.kind WHEN 'debit' THEN 'outflow:' ELSE 'income:' END || m.wallet
 		LEFT JOIN (SELECT transaction_id, SUM(CASE WHEN kind = 'movement_undone' THEN -amount ELSE amount END) AS amount,
 				MIN(CASE WHEN kind = 'debit' THEN credit WHEN kind = 'income' THEN debit END) AS wallet,
-				MIN(CASE WHEN kind = 'debit' THEN debit WHEN kind = 'income' THEN credit END) AS other
+				MIN(CASE WHEN kind = 'debit' THEN debit WHEN kind = 'income' THEN credit END) AS other, MIN(currency) AS currency
 			FROM postings WHERE kind IN ('debit', 'income', 'movement_undone') GROUP BY transaction_id) AS p ON p.transaction_id = m.id
 		WHERE COALESCE(p.amount, 0) <> CASE WHEN m.credit_id = 0 THEN m.amount ELSE 0 END
-			OR p.transaction_id IS NOT NULL AND (p.wallet <> w.id OR p.other <> o.id)`},
+			OR p.transaction_id IS NOT NULL AND (p.wallet <> w.id OR p.other <> o.id OR p.currency <> m.currency)`},
 	{"movement %v took back credit %v, which is not reversed", `SELECT m.id, m.credit_id FROM movements m LEFT JOIN credits r ON r.id = m.credit_id
 		WHERE m.credit_id <> 0 AND (r.id IS NULL OR r.state <> 'reversed' OR r.amount <> m.amount OR r.wallet <> m.wallet)`},
 	{"credit %v is reversed by no movement", `SELECT r.id FROM credits r LEFT JOIN movements m ON m.credit_id = r.id WHERE r.state = 'reversed' AND m.id IS NULL`},
@@ -137,9 +136,15 @@ var checks = []check{
 		WHERE p.kind IN ('credit', 'credit_corrected', 'credit_reversed') AND r.id IS NULL
 			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL
 			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+	{"message %v is of credit %v, which is not kept", `SELECT m.id, m.credit_id FROM messages m LEFT JOIN credits r ON r.id = m.credit_id
+		WHERE m.credit_id <> 0 AND r.id IS NULL`},
+	{"line %v of statement %v is of credit %v and movement %v, of which one is not kept", `SELECT l.line, l.statement, l.credit_id, l.movement_id FROM statement_lines l
+		LEFT JOIN credits r ON r.id = l.credit_id LEFT JOIN movements m ON m.id = l.movement_id
+		WHERE l.credit_id <> 0 AND r.id IS NULL OR l.movement_id <> 0 AND m.id IS NULL`},
 	{"the next id would be %v, which was given before", `SELECT next FROM id_blocks
 		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM statements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM accounts)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
@@ -156,6 +161,14 @@ var checks = []check{
 		WHERE a.action LIKE 'claim.%' AND c.id IS NULL`},
 	{"credit %v is not in the audit log", `SELECT r.id FROM credits r
 		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.received') AS a ON a.subject = r.id WHERE a.subject IS NULL`},
+	{"credit %v is reversed, but the audit log does not say so", `SELECT r.id FROM credits r
+		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.reversed') AS a ON a.subject = r.id
+		WHERE r.state = 'reversed' AND a.subject IS NULL`},
+	{"credit %v has the mark %v of a contested one, but the audit log says otherwise", `SELECT r.id, r.contested FROM credits r
+		LEFT JOIN (SELECT subject, MAX(seq) AS seq FROM audit WHERE action IN ('credit.contested', 'credit.cleared') GROUP BY subject) AS l ON l.subject = r.id
+		LEFT JOIN audit a ON a.seq = l.seq AND a.action = 'credit.contested' WHERE (r.contested = 1) <> (a.seq IS NOT NULL)`},
+	{"movement %v is not in the audit log", `SELECT m.id FROM movements m
+		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'movement.recorded') AS a ON a.subject = m.id WHERE a.subject IS NULL`},
 }
 
 // mostProblems bounds how many rows of one check are reported.

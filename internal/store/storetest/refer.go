@@ -76,6 +76,12 @@ func testRefer(t *testing.T, fresh Fresh) {
 			h.MustReport("till", 0, 1, 1, noted(h.Entry(UTR(1), 500_00), p.Reference))
 			h.mustSettle("a", deposit.Credited)
 		}},
+		{"a correction brings the note", Setup{}, func(h *House) {
+			p := h.mustOpenPayment("a", 50_00)
+			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
+			h.MustReport("till", 0, 0, 0, noted(h.Entry(UTR(1), 50_00), p.Reference))
+			h.MustApprove(h.mustSettle("a", deposit.Pending, deposit.CreditContested).ID)
+		}},
 		{"another amount goes to review", Setup{}, func(h *House) {
 			p := h.mustOpenPayment("a", 500_00)
 			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 499_00), p.Reference))
