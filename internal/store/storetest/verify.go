@@ -70,8 +70,8 @@ var damages = []struct {
 	{"a debit's amount", false, `UPDATE movements SET amount = amount + 1 WHERE amount = 3000`, "outflow:till holds 3000 paise, but the debits add up to 3001"},
 	{"interest's amount", false, `UPDATE movements SET amount = amount - 1 WHERE kind = 'other'`, "but what came in without being a payment adds up to 699"},
 	{"two movements' amounts that cancel out", false, `UPDATE movements SET amount = amount + 1 WHERE credit_id = 0`, "was not posted as it is"},
-	{"a movement gone", false, `DELETE FROM movements WHERE kind = 'other'`, "is of a credit, movement or deposit that is not kept"},
-	{"a movement out of nothing", false, `INSERT INTO movements SELECT 999999, wallet, feed, kind, utr, 1, currency, booked_at, received_at, reversal, narration, substr(line_key, 1, 31), 0
+	{"a movement gone", false, `DELETE FROM movements WHERE kind = 'other'`, "is of a credit, movement, withdrawal or deposit that is not kept"},
+	{"a movement out of nothing", false, `INSERT INTO movements SELECT 999999, wallet, feed, kind, utr, 1, currency, booked_at, received_at, reversal, narration, substr(line_key, 1, 31), 0, 0
 		FROM movements WHERE kind = 'other'`, "movement 999999 was not posted as it is"},
 	{"a movement's wallet", false, `UPDATE movements SET wallet = 'spare' WHERE amount = 3000`, "was not posted as it is"},
 	{"a debit that becomes income", false, `UPDATE movements SET kind = 'other' WHERE amount = 3000`, "was not posted as it is"},
@@ -79,7 +79,7 @@ var damages = []struct {
 	{"a movement's posting gone", true, `DELETE FROM postings WHERE kind = 'income'`, "was not posted as it is"},
 	{"a movement's posting twice", true, `INSERT INTO postings SELECT transaction_id, 2, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'income'`, "was not posted as it is"},
 	{"an undone movement's posting gone", true, `DELETE FROM postings WHERE kind = 'movement_undone'`, "was not posted as it is"},
-	{"a posting of no movement", true, `INSERT INTO postings SELECT 999999, line, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'income'`, "posting 999999/1 is of a credit, movement or deposit that is not kept"},
+	{"a posting of no movement", true, `INSERT INTO postings SELECT 999999, line, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'income'`, "posting 999999/1 is of a credit, movement, withdrawal or deposit that is not kept"},
 	{"a movement that nobody recorded", true, `DELETE FROM audit WHERE action = 'movement.recorded'`, "is not in the audit log"},
 	{"the outflow's balance", false, `UPDATE accounts SET balance = balance + 1 WHERE code = 'outflow:till'`, "account outflow:till has balance"},
 	{"the income's balance", false, `UPDATE accounts SET balance = balance + 1 WHERE code = 'income:till'`, "account income:till has balance"},
