@@ -3,6 +3,7 @@ package server_test
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/store/storetest"
+	"github.com/milaan/milaan/money"
 )
 
 // utr is the n-th reference of a scenario.
@@ -85,11 +87,7 @@ func TestForgedSignatures(t *testing.T) {
 		const nonce = "nonce-of-16-letters"
 		body := forwarded("VM-HDFCBK-S", alert(utr(1), "500.00"))
 		changed := func(c call, change func(*call)) call {
-			header := make(map[string]string)
-			for name, value := range c.header {
-				header[name] = value
-			}
-			c.header = header
+			c.header = maps.Clone(c.header)
 			change(&c)
 			return c
 		}
@@ -227,7 +225,7 @@ func TestOneCredit(t *testing.T) {
 				b.stands(id, held)
 				b.because(id, deposit.CreditUnverified)
 			}
-			b.holds(int64(i)+1, int64(i)+1, 25_000_00*feedPaise(i+1))
+			b.holds(int64(i)+1, int64(i)+1, 25_000_00*money.Paise(i+1))
 		}
 		// At the limit an SMS is enough.
 		b.activate("small", utr(90), "10000.00", waiting)
