@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,7 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 	digest := sha256.New()
 	_, _ = fmt.Fprintf(digest, "%q %q %d", m.Sender, m.Text, m.SentAt.UnixMilli()) // a hash never fails
 	message := &feed.Message{
-		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: m.Sender, SentAt: m.SentAt, Reading: reading,
+		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: storable(m.Sender), SentAt: m.SentAt, Reading: reading,
 	}
 	item := feed.Item{Place: m.Index, Message: message}
 	if refusal != nil {
@@ -216,6 +217,12 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 	r.settle(&item, w, feed.Provisional, arrived)
 	refer(&item, m.Text)
 	return item
+}
+
+// storable is a text as every database keeps it: PostgreSQL takes neither NUL nor
+// what is not UTF-8, and would refuse the payment with it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // speaker is the bank that a header speaks for, and why it is not believed. A

@@ -116,6 +116,7 @@ func (p *postRoom) take(raw string) feed.Outcome {
 // what an SMS told of.
 func TestMail(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
+		t.Helper()
 		p := openPostRoom(t, fresh)
 		const utr = "607312345021"
 		large := p.Entry(utr, 25_000_00)

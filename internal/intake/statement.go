@@ -128,7 +128,7 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	}
 	result.Problems = s.Problems
 	result.Statement = feed.Statement{
-		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: file.Name, Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
+		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: storable(file.Name), Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
 		From: s.From, To: s.To, Opening: s.Opening, Closing: s.Closing, Lines: s.Rows, ImportedAt: now.UTC().Truncate(time.Microsecond), Actor: file.Actor,
 	}
 	if result.Statement.ID, err = i.Ledger.KeepStatement(ctx, &result.Statement); err != nil {

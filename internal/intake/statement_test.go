@@ -102,6 +102,7 @@ func onEveryEngine(t *testing.T, test func(*testing.T, storetest.Fresh)) {
 // TestImport: every line is accounted for, and what nobody understands is listed.
 func TestImport(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
+		t.Helper()
 		o := openOffice(t, fresh)
 		o.MustReport("till", 1, 0, 0, o.Entry(storetest.UTR(1), 500_00))
 		o.MustReport("till", 1, 0, 0, o.Entry(storetest.UTR(2), 600_00))
@@ -140,6 +141,7 @@ func TestImport(t *testing.T) {
 // leaves nothing behind.
 func TestImportRefuses(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
+		t.Helper()
 		o := openOffice(t, fresh)
 		good := sheet(rent(1, 500_00), rent(2, 600_00))
 		tests := map[string]struct {
@@ -204,6 +206,7 @@ func (f *faulty) Ingest(ctx context.Context, to *directory.Feed, items []feed.It
 // counts nothing twice.
 func TestImportGoesOn(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
+		t.Helper()
 		o := openOffice(t, fresh)
 		lines := make([]line, 0, 700)
 		for n := range 700 {
@@ -265,6 +268,7 @@ func camtEntry(utrs ...int) string {
 // without line breaks, stand in one line, and are many all the same.
 func TestImportOneLine(t *testing.T) {
 	onEveryEngine(t, func(t *testing.T, fresh storetest.Fresh) {
+		t.Helper()
 		o := openOffice(t, fresh)
 		o.wallet.Bank = ""
 		for name, text := range map[string]string{

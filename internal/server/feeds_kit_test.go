@@ -495,7 +495,7 @@ var shownReference = regexp.MustCompile(`MLN[A-Z2-7]{9}`)
 // in its link.
 func (b *branch) pay(id, amount string) (reference string) {
 	b.Helper()
-	get := func(target string) (*http.Response, string) {
+	get := func(target string) (status int, here, text string) {
 		req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, b.base+target, nil)
 		if err != nil {
 			b.Fatal(err)
@@ -505,18 +505,18 @@ func (b *branch) pay(id, amount string) (reference string) {
 			b.Fatal(err)
 		}
 		defer func() { _ = res.Body.Close() }()
-		text, err := io.ReadAll(res.Body)
+		page, err := io.ReadAll(res.Body)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return res, string(text)
+		return res.StatusCode, cmp.Or(res.Header.Get("Location"), res.Header.Get("Content-Location")), string(page)
 	}
 	target := "/pay?" + url.Values{
 		"merchant": {"shop"}, "label": {id}, "currency_code": {"INR"}, "wallet_type": {"upi_l"}, "fixed_amount": {amount}, "custom_transaction_id": {id},
 	}.Encode()
-	res, text := get(target)
-	if here := cmp.Or(res.Header.Get("Location"), res.Header.Get("Content-Location")); here != "" && res.StatusCode != http.StatusOK {
-		_, text = get(here)
+	status, here, text := get(target)
+	if status != http.StatusOK {
+		_, _, text = get(here)
 	}
 	if reference = shownReference.FindString(text); reference == "" {
 		b.Fatalf("the window of payment %s shows no reference", id)
@@ -530,6 +530,3 @@ func summaryIn(answer string) (s feed.Summary) {
 	_ = json.Unmarshal([]byte(answer), &s) // no summary is none
 	return s
 }
-
-// feedPaise counts in money.
-func feedPaise(n int) money.Paise { return money.Paise(n) }

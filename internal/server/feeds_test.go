@@ -3,6 +3,7 @@ package server_test
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/store/storetest"
+	"github.com/milaan/milaan/money"
 )
 
 // utr is the n-th reference of a scenario.
@@ -85,11 +87,7 @@ func TestForgedSignatures(t *testing.T) {
 		const nonce = "nonce-of-16-letters"
 		body := forwarded("VM-HDFCBK-S", alert(utr(1), "500.00"))
 		changed := func(c call, change func(*call)) call {
-			header := make(map[string]string)
-			for name, value := range c.header {
-				header[name] = value
-			}
-			c.header = header
+			c.header = maps.Clone(c.header)
 			change(&c)
 			return c
 		}
@@ -227,7 +225,7 @@ func TestOneCredit(t *testing.T) {
 				b.stands(id, held)
 				b.because(id, deposit.CreditUnverified)
 			}
-			b.holds(int64(i)+1, int64(i)+1, 25_000_00*feedPaise(i+1))
+			b.holds(int64(i)+1, int64(i)+1, 25_000_00*money.Paise(i+1))
 		}
 		// At the limit an SMS is enough.
 		b.activate("small", utr(90), "10000.00", waiting)
@@ -802,4 +800,39 @@ func TestTwoGateways(t *testing.T) {
 	if r := two.verify(); r.Outflow != 5_00 {
 		t.Errorf("the charge is booked as %s", r.Outflow)
 	}
+}
+
+// TestOddBytes: what no database keeps as text costs nobody a payment.
+func TestOddBytes(t *testing.T) {
+	onEveryEngine(t, func(b *branch) {
+		upload := func(name, text string) call {
+			return call{path: "/feeds/till-file", token: "token-of-file", header: map[string]string{"Content-Type": "multipart/form-data; boundary=x"},
+				body: "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"" + name + "\"\r\n\r\n" + text + "\r\n--x--\r\n"}
+		}
+		letter := func(from, text string) call {
+			return call{path: "/feeds/till-mail", token: "token-of-mail", body: "From: " + from + "\r\nTo: accounts@shop.example\r\nSubject: x\r\nDate: " +
+				time.Now().Format(time.RFC1123Z) + "\r\n\r\n" + text + "\r\n"}
+		}
+		mail := "Dear Customer, Rs.75.00 is successfully credited to your account **7310 by VPA asha@okaxis A%sB on 14-03-26. Your UPI transaction reference number is " + utr(40) + "."
+		for name, c := range map[string]call{
+			"a NUL in a sender":        smsFrom("VM-HDFCBK\x00", alert(utr(20), "1.00")),
+			"a NUL in a text":          sms(alert(utr(21), "1.00") + "\x00"),
+			"a NUL in a name":          report(`{"utr":"` + utr(22) + `","amount":"1","payer_name":"A\u0000B","note":"\u0000","reference":"\u0000"}`),
+			"half a surrogate":         report(`{"utr":"` + utr(23) + `","amount":"1","payer_name":"\ud800"}`),
+			"a file's name":            upload("caf\xe9.csv", csv("", false, paid(utr(24), 1_00))),
+			"a file's name with a NUL": upload("a\x00b.csv", csv("", false, paid(utr(25), 1_00))),
+			"a long name":              upload(strings.Repeat("a", 5000)+".csv", csv("", false, paid(utr(26), 1_00))),
+			"a narration":              upload("a.csv", csv("", false, row{narration: "UPI-CAF\xe9-A@B-UTIB0000123-" + utr(27) + "-X", amount: 1_00})),
+			"a narration with a NUL":   upload("b.csv", csv("", false, row{narration: "UPI-CAF\x00-A@B-UTIB0000123-" + utr(28) + "-X", amount: 1_00}, row{narration: "FEE\x00S", amount: -1_00})),
+			"a letter":                 letter("HDFC Bank <alerts@hdfcbank.net>", fmt.Sprintf(mail, "\x00")),
+			"a letter in Latin-1":      letter("HDFC Bank <alerts@hdfcbank.net>", fmt.Sprintf(mail, "\xe9")),
+			"a letter's sender":        letter("\"HDFC\x00\" <alerts\xe9@hdfcbank.net>", fmt.Sprintf(mail, "x")),
+			"a hook's id":              {path: "/feeds/till-razor", body: razor("payment.captured", utr(29), 1_00, "a\x00b").body, header: map[string]string{"X-Razorpay-Signature": hexMAC("secret-of-razor", razor("payment.captured", utr(29), 1_00, "a\x00b").body), "X-Razorpay-Event-Id": "\xff"}},
+		} {
+			if status, answer := b.ask(c); status >= http.StatusInternalServerError {
+				b.Errorf("%s: answered %d %s", name, status, answer)
+			}
+		}
+		b.must(report(record(utr(30), "1")), 1, 0, 0, 0)
+	})
 }
