@@ -37,8 +37,9 @@ type bank struct {
 	demands  []*demand
 	payments []payment.Payment
 	history  []report
-	word     bool       // the present action is an operator's
-	fresh    []*binding // of the present action
+	early    feed.Movement // the last debit: its credit may come yet
+	word     bool          // the present action is an operator's
+	fresh    []*binding    // of the present action
 	steps    int
 }
 
@@ -72,8 +73,10 @@ type demand struct {
 	last   deposit.Claim
 	named  []upi.UTR // all it ever named
 	judged bool
-	// open is the UTR it stood open with before the present action.
-	open upi.UTR
+	// open is the UTR it stood open with before the present action, and names how
+	// many it had named by then.
+	open  upi.UTR
+	names int
 }
 
 func (d *demand) String() string {
@@ -172,13 +175,26 @@ func (b *bank) house(t *rapid.T) *storetest.House {
 
 func (b *bank) named(n int) upi.UTR { return upi.UTR(fmt.Sprintf("%d%07d%04d", n, b.run, n)) }
 
-func (b *bank) utr(t *rapid.T) upi.UTR { return b.named(rapid.IntRange(1, 4).Draw(t, "utr")) }
+func (b *bank) utr(t *rapid.T) upi.UTR { return b.named(rapid.IntRange(1, utrs).Draw(t, "utr")) }
+
+// utrs is how many UTRs a run knows.
+const utrs = 6
+
+func (b *bank) all() (list []upi.UTR) {
+	for n := range utrs {
+		list = append(list, b.named(n+1))
+	}
+	return list
+}
 
 func (b *bank) amount(t *rapid.T) money.Paise { return rapid.SampledFrom(amounts).Draw(t, "amount") }
 
 // report sends what an alert or a statement tells.
 func (b *bank) report(t *rapid.T) {
 	r := report{wallet: rapid.SampledFrom([]string{"bar", "common", "spare", "till"}).Draw(t, "wallet")}
+	if known := len(b.credits); known > 0 && rapid.Bool().Draw(t, "on the account of a credit") {
+		r.wallet = b.credits[rapid.IntRange(0, known-1).Draw(t, "credit")].wallet
+	}
 	trust := rapid.SampledFrom([]feed.Trust{feed.Provisional, feed.Confirmed}).Draw(t, "trust")
 	for i := range rapid.IntRange(1, 4).Draw(t, "items") {
 		kind := feed.Credit
@@ -186,10 +202,15 @@ func (b *bank) report(t *rapid.T) {
 			kind = rapid.SampledFrom([]feed.Kind{feed.Credit, feed.Debit, feed.Other}).Draw(t, "kind")
 		}
 		item := feed.Item{Place: i}
-		reading := feed.Reading{Kind: kind, Amount: b.amount(t), At: b.day}
+		reading := feed.Reading{Kind: kind, UTR: b.utr(t), Amount: b.amount(t), At: b.day}
+		if known := len(b.credits); known > 0 && rapid.IntRange(0, 3).Draw(t, "of a credit") > 0 {
+			r := b.credits[rapid.IntRange(0, known-1).Draw(t, "credit")]
+			reading.UTR, reading.Amount = r.utr, r.amount
+		} else if early := b.early; early.UTR != "" && rapid.Bool().Draw(t, "of the last debit") {
+			reading.UTR, reading.Amount = early.UTR, early.Amount
+		}
 		switch kind {
 		case feed.Credit:
-			reading.UTR = b.utr(t)
 			e := b.houses[0].Entry(reading.UTR, reading.Amount)
 			e.Trust = trust
 			if len(b.payments) > 0 && rapid.Bool().Draw(t, "with a note") {
@@ -198,8 +219,8 @@ func (b *bank) report(t *rapid.T) {
 			item.Credit = &e
 		default:
 			narration := fmt.Sprint("run ", b.run, " line ", rapid.IntRange(1, 3).Draw(t, "line"))
-			if rapid.Bool().Draw(t, "with a UTR") {
-				reading.UTR = b.utr(t)
+			if rapid.Bool().Draw(t, "without a UTR") {
+				reading.UTR = ""
 			}
 			item.Movement = &feed.Movement{
 				Kind: kind, UTR: reading.UTR, Amount: reading.Amount, Currency: money.INR, At: b.day, Reversal: reading.UTR != "",
@@ -312,6 +333,9 @@ func (b *bank) move(wallet string, m *feed.Movement) feed.Result {
 	if b.lines[m.Key] != nil {
 		return feed.Known
 	}
+	if m.Kind == feed.Debit {
+		b.early = *m
+	}
 	l := &statementLine{wallet: wallet, Movement: *m}
 	b.lines[m.Key] = l
 	if r := b.on(wallet, m.UTR); m.Kind == feed.Debit && m.UTR != "" && r != nil && r.state != deposit.Reversed {
@@ -361,6 +385,10 @@ func (b *bank) activate(t *rapid.T) {
 		CustomID: fmt.Sprintf("run%d/%d", b.run, len(b.demands)), Label: "run" + fmt.Sprint(b.run),
 		UTR: b.utr(t), Amount: b.amount(t), Currency: money.INR, Via: "api",
 	}
+	if known := len(b.credits); known > 0 && rapid.Bool().Draw(t, "of a credit") {
+		r := b.credits[rapid.IntRange(0, known-1).Draw(t, "credit")]
+		a.UTR, a.Amount = r.utr, r.amount
+	}
 	if len(b.payments) > 0 && rapid.Bool().Draw(t, "of the window") {
 		p := b.payments[rapid.IntRange(0, len(b.payments)-1).Draw(t, "payment")]
 		a.Merchant, a.CustomID, a.Amount, a.Via = p.Merchant, p.CustomID, p.Amount, "window"
@@ -377,7 +405,8 @@ func (b *bank) activate(t *rapid.T) {
 		t.Fatalf("activate: %v", err)
 	}
 	if known >= 0 {
-		if d := b.demands[known]; c.ID != d.last.ID || c.State != d.last.State {
+		d := b.demands[known]
+		if expired := c.State == deposit.Expired && d.last.Overdue(h.Clock.Now()); c.ID != d.last.ID || c.State != d.last.State && !expired {
 			t.Fatalf("%s was asked again: it is %d, %s", d, c.ID, c.State)
 		}
 		return
@@ -420,7 +449,7 @@ func (b *bank) amend(t *rapid.T) {
 
 func (b *bank) approve(t *rapid.T) {
 	d := b.pick(t)
-	b.word, d.judged = true, true
+	b.word, d.judged = true, d.judged || d.last.State == deposit.Pending
 	h := b.house(t)
 	_, err := h.Desk.Approve(h.Context(), d.last.ID, 0, "operator:asha", "")
 	b.mustAnswer(t, d, err)
@@ -428,7 +457,7 @@ func (b *bank) approve(t *rapid.T) {
 
 func (b *bank) reject(t *rapid.T) {
 	d := b.pick(t)
-	d.judged = true
+	d.judged = d.judged || d.last.State == deposit.Pending
 	h := b.house(t)
 	_, err := h.Desk.Reject(h.Context(), d.last.ID, "operator:asha", "")
 	b.mustAnswer(t, d, err)
@@ -463,7 +492,10 @@ func (b *bank) clear(t *rapid.T) {
 
 func (b *bank) wait(t *rapid.T) {
 	h := b.house(t)
-	h.Clock.Advance(time.Duration(rapid.IntRange(1, 50).Draw(t, "hours")) * time.Hour)
+	h.Clock.Advance(time.Duration(rapid.SampledFrom([]int{1, 30, 80}).Draw(t, "hours")) * time.Hour)
+	if rapid.Bool().Draw(t, "no sweep yet") {
+		return
+	}
 	if _, err := h.Desk.ExpireDue(h.Context()); err != nil {
 		t.Fatalf("expire: %v", err)
 	}
@@ -480,13 +512,13 @@ func (b *bank) check(t *rapid.T) {
 		}
 	}
 	for _, d := range b.demands {
-		d.open = ""
-		if d.last.State.Open() {
+		d.open, d.names = "", len(d.named)
+		if d.last.State.Open() && !d.last.Overdue(h.Clock.Now()) {
 			d.open = d.last.UTR
 		}
 	}
 	b.fresh, b.word = nil, false
-	stored := h.MustCredits(b.named(1), b.named(2), b.named(3), b.named(4))
+	stored := h.MustCredits(b.all()...)
 	if len(stored) != len(b.credits) {
 		t.Fatalf("%d credits came, %d are kept", len(b.credits), len(stored))
 	}
@@ -576,6 +608,9 @@ func (b *bank) follow(t *rapid.T, d *demand, c deposit.Claim) {
 // mustBeRight checks a claim that was credited without a person's word.
 func (b *bank) mustBeRight(t *rapid.T, bound *binding) {
 	c, got := &bound.last, bound.got
+	if bound.open == "" && bound.names == len(bound.named) {
+		t.Fatalf("%s was credited after its time", bound)
+	}
 	for _, other := range b.demands {
 		if other != bound.demand && other.open == c.UTR && b.fits(&other.last, got) {
 			t.Fatalf("%s was credited over %s, which stood open", bound, other)

@@ -145,11 +145,23 @@ func (l *listener) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return heardConn{conn, l}, nil
+	able, ok := conn.(talker)
+	if !ok {
+		return nil, errors.Join(errors.New("the driver's connections can't be listened to"), conn.Close())
+	}
+	return heardConn{able, l}, nil
+}
+
+// talker is what the driver's connections are able to.
+type talker interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.QueryerContext
+	driver.ExecerContext
 }
 
 type heardConn struct {
-	driver.Conn
+	talker
 	*listener
 }
 
@@ -163,16 +175,12 @@ func (c heardConn) hear(query string, args []driver.NamedValue) {
 
 func (c heardConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	c.hear(query, args)
-	return c.Conn.(driver.QueryerContext).QueryContext(ctx, query, args)
+	return c.talker.QueryContext(ctx, query, args)
 }
 
 func (c heardConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
 	c.hear(query, args)
-	return c.Conn.(driver.ExecerContext).ExecContext(ctx, query, args)
-}
-
-func (c heardConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	return c.Conn.(driver.ConnBeginTx).BeginTx(ctx, opts)
+	return c.talker.ExecContext(ctx, query, args)
 }
 
 // plan explains a query: with values, or for any.
