@@ -141,7 +141,7 @@ func (f *responseFile) compile() (*response, error) {
 func word(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
 
 const (
-	maxFile    = 32 << 20 // bytes
+	maxFile    = 16 << 20 // bytes; ten thousands of payouts in any of the forms
 	maxColumns = 512
 	maxAbove   = 40 // lines of a bank's letterhead before the header
 )
