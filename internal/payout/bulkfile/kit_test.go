@@ -63,11 +63,11 @@ func open(t *testing.T, nameOrPath string) *bulkfile.Layout {
 }
 
 // own writes a layout of an operator's and opens it.
-func own(t testing.TB, text string) (*bulkfile.Layout, error) {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "own.yaml")
+func own(tb testing.TB, text string) (*bulkfile.Layout, error) {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "own.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return bulkfile.Open(path)
 }

@@ -63,12 +63,11 @@ func TestLayoutsKeepTheirExamples(t *testing.T) {
 				refused(t, err, bulkfile.ErrLayout, "add its response")
 				return
 			}
-			answer, err := os.Open("layouts/" + name + ".response")
+			answer, err := os.ReadFile("layouts/" + name + ".response")
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer answer.Close()
-			results, err := layout.Read(answer)
+			results, err := layout.Read(bytes.NewReader(answer))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,7 +84,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"unknown key", with(t, "bank: ICIC", "bank: ICIC\nbnak: x"), "bnak"},
 		{"bank", with(t, "bank: ICIC", "bank: icici"), "four capitals"},
 		{"max", with(t, `"500000.00"`, `"-5"`), "other_bank: max"},
-		{"unknown field", with(t, "{name}", "{nmae}"), "{nmae} is not a field"},
+		{"unknown field", with(t, "{name}", "{payee}"), "{payee} is not a field"},
 		{"needless argument", with(t, "{name}", "{name:x}"), "takes nothing"},
 		{"missing argument", with(t, "{date:02012006}", "{date}"), "what follows"},
 		{"open brace", with(t, "{name}", "{name"), "fields such as"},

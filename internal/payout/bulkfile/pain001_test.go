@@ -3,6 +3,7 @@ package bulkfile_test
 import (
 	"bytes"
 	"encoding/xml"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func texts(t *testing.T, message []byte) map[string][]string {
 	decoder := xml.NewDecoder(bytes.NewReader(message))
 	for {
 		token, err := decoder.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return of
 		}
 		if err != nil {

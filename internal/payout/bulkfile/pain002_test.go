@@ -234,8 +234,10 @@ func FuzzReadPain002(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Comments and references may stand within a code, and other encodings hide it.
+		plain := !bytes.Contains(file, []byte("<!")) && !bytes.ContainsAny(file, "&\x00") && !bytes.Contains(file, []byte("encoding"))
 		for _, result := range append(got.Results, of...) {
-			if result.Standing == payout.Paid && len(file) < 4*len("ACSC") {
+			if result.Standing == payout.Paid && plain && !bytes.Contains(file, []byte("ACSC")) && !bytes.Contains(file, []byte("ACCC")) {
 				t.Fatalf("paid by nothing: %+v", result)
 			}
 			if result.Reference == "" && result.Standing != payout.Unclear {

@@ -78,7 +78,7 @@ func (l *Layout) Write(w io.Writer, batch Batch) error {
 	if err := line(l.upload.last, "the last line"); err != nil {
 		return err
 	}
-	return l.upload.print(w, rows)
+	return l.upload.send(w, rows)
 }
 
 // row is an order's.
@@ -126,9 +126,9 @@ func (u *upload) cell(t template, text, where string) (string, error) {
 	return text, nil
 }
 
-// print writes the rows in one piece, so that what cannot be encoded leaves no
+// send writes the rows in one piece, so that what cannot be encoded leaves no
 // half a file.
-func (u *upload) print(w io.Writer, rows [][]string) error {
+func (u *upload) send(w io.Writer, rows [][]string) error {
 	var text bytes.Buffer
 	if u.quote == "needed" {
 		c := csv.NewWriter(&text)
