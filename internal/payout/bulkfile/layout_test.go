@@ -78,6 +78,35 @@ func TestLayoutsKeepTheirExamples(t *testing.T) {
 	}
 }
 
+// The layout in the documentation is one.
+func TestDocumentedLayout(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../../docs/payout-files.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(text, "```\n")
+	if !ok {
+		t.Fatal("it shows no layout")
+	}
+	layout, err := own(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file, err := layout.FileName(batch()); err != nil || file != "KAVE0503.002" {
+		t.Error(file, err)
+	}
+	if got := write(t, layout, batch()); !strings.HasPrefix(got, "H,B7,05032026\r\n") || !strings.HasSuffix(got, "T,4,502500.00\r\n") {
+		t.Error(got)
+	}
+	for _, name := range bulkfile.Layouts() {
+		if !strings.Contains(string(doc), "| `"+name+"` |") {
+			t.Errorf("it says nothing of %s", name)
+		}
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text, words string }{

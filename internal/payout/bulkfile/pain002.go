@@ -217,13 +217,16 @@ func (r *Report) Of(message string, batch Batch) ([]Result, error) {
 	if r.count >= 0 && r.count < len(batch.Orders) {
 		rest = unclear("the report tells of fewer payouts")
 	}
+	told := false
 	for _, p := range r.payments {
 		switch {
 		case p.id != batch.ID:
 		case p.count >= 0 && p.count != len(batch.Orders):
-			rest = unclear("the report tells of another number of payouts")
+			rest, told = unclear("the report tells of another number of payouts"), true
+		case p.told && told && rest != p.under(r.group):
+			rest = unclear("the report tells of the batch more than once, and differently")
 		case p.told:
-			rest = p.under(r.group)
+			rest, told = p.under(r.group), true
 		}
 	}
 	results := make([]Result, 0, len(batch.Orders))
