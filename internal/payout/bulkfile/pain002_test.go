@@ -106,7 +106,7 @@ func TestPain002Of(t *testing.T) {
 		{"a payment told twice", "", payments("<PmtInfSts>ACSC</PmtInfSts>") + payments("<PmtInfSts>RJCT</PmtInfSts>"), [4]payout.Standing{open, open, open, open}},
 		{"a payment told twice the same", "", payments("<PmtInfSts>ACSC</PmtInfSts>") + payments("<PmtInfSts>ACSC</PmtInfSts>"), [4]payout.Standing{paid, paid, paid, paid}},
 		{"a payment told of another number, then paid", "", payments("<OrgnlNbOfTxs>3</OrgnlNbOfTxs>") + payments("<PmtInfSts>ACSC</PmtInfSts>"), [4]payout.Standing{open, open, open, open}},
-		{"a sum of amounts that are not named", four+"<OrgnlCtrlSum>9.00</OrgnlCtrlSum><GrpSts>ACSP</GrpSts>",
+		{"a sum of amounts that are not named", four + "<OrgnlCtrlSum>9.00</OrgnlCtrlSum><GrpSts>ACSP</GrpSts>",
 			payments("", transaction("MLP1A", "ACSC", ""), transaction("MLP1B", "ACSC", ""), transaction("MLP1C", "ACSC", ""), transaction("MLP1D", "ACSC", "")), [4]payout.Standing{paid, paid, paid, paid}},
 		{"an order told twice", "", payments("", transaction("MLP1A", "ACSC", ""), transaction("MLP1A", "RJCT", "")), [4]payout.Standing{open, open, open, open}},
 		{"fewer orders", "<OrgnlNbOfTxs>3</OrgnlNbOfTxs><GrpSts>ACSC</GrpSts>", "", [4]payout.Standing{open, open, open, open}},
