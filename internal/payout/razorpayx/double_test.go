@@ -51,6 +51,10 @@ const (
 var faults = []fault{fine, dropBefore, dropAfter, errorBefore, errorAfter, garbageAfter, htmlAfter, late, tooMany, unauthorized,
 	forbidden, redirected, foreign, undocumented, contradiction, twice, unfiltered, timeoutAfter}
 
+// lateBy is how late a late request is carried out. With the longest lag, its
+// payout shows within the hour.
+const lateBy = 25 * time.Minute
+
 type object = map[string]any
 
 // doublePayout is a payout of the double.
@@ -249,7 +253,7 @@ func (d *double) carryOut(r *http.Request, body []byte, f fault) (int, object) {
 			if d.keys[key] == nil {
 				d.keys[key] = &keyed{body: sha256.Sum256(body), at: d.now}
 			}
-			d.late = append(d.late, lateRequest{d.now.Add(50 * time.Minute), key, body})
+			d.late = append(d.late, lateRequest{d.now.Add(lateBy), key, body})
 			return http.StatusGatewayTimeout, object{}
 		}
 		status, answer = d.pay(key, body)
@@ -433,7 +437,9 @@ func (d *double) provider(tb interface {
 	return p
 }
 
+// order is one that is first sent a moment after now.
 func (d *double) order(n int) payout.Order {
+	d.advance(time.Millisecond)
 	return payout.Order{
 		Reference:   "MLP" + strings.ToUpper(strconv.FormatInt(int64(n), 36)),
 		Beneficiary: payout.Beneficiary{Account: someAccount, Name: someName, IFSC: "HDFC0000053"},

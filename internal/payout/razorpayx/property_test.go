@@ -40,7 +40,7 @@ func TestNeverTwiceNeverLost(t *testing.T) {
 		n.runs.Add(1)
 		d := newDouble(t)
 		defer d.Close()
-		d.lag = rapid.SampledFrom([]time.Duration{0, time.Minute, 50 * time.Minute}).Draw(rt, "lag")
+		d.lag = rapid.SampledFrom([]time.Duration{0, time.Minute, 30 * time.Minute}).Draw(rt, "lag")
 		d.status = rapid.SampledFrom([]string{"processing", "queued", "pending", "processed"}).Draw(rt, "status of new payouts")
 		p := d.provider(t)
 		orders := make([]*withdrawal, rapid.IntRange(1, 3).Draw(rt, "orders"))

@@ -332,7 +332,7 @@ func (p *Provider) mayHaveLeft(order payout.Order) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_, tried := p.unclear[order.Reference]
-	return tried || order.ProviderRef != "" || order.At.Before(p.started) || p.c.Now().Sub(order.At) > firstTry
+	return tried || order.ProviderRef != "" || !order.At.After(p.started) || p.c.Now().Sub(order.At) > firstTry
 }
 
 // quietFor reports whether the last try of the order is so long ago that a

@@ -282,9 +282,9 @@ func TestRefusals(t *testing.T) {
 	t.Run("the key", func(t *testing.T) {
 		t.Parallel()
 		d := newDouble(t)
-		order := d.order(1)
+		p, order := d.provider(t), d.order(1)
 		d.keys["milaan-MLP1"] = &keyed{at: d.now}
-		if answer, err := d.provider(t).Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
+		if answer, err := p.Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
 			t.Errorf("%+v, %v", answer, err)
 		}
 	})
@@ -294,13 +294,13 @@ func TestRefusals(t *testing.T) {
 func TestAfterACrash(t *testing.T) {
 	t.Parallel()
 	d := newDouble(t)
-	order := d.order(1)
+	p, order := d.provider(t), d.order(1)
 	d.fail(fine, fine, dropAfter)
-	if _, err := d.provider(t).Send(t.Context(), order); err == nil {
+	if _, err := p.Send(t.Context(), order); err == nil {
 		t.Fatal("no error")
 	}
 	d.advance(time.Second)
-	p := d.provider(t)
+	p = d.provider(t)
 	requests := d.requests
 	answer, err := p.Send(t.Context(), order)
 	if err != nil || answer.Standing != payout.Accepted || answer.ProviderRef == "" || d.requests != requests+1 {
@@ -414,9 +414,9 @@ func TestImpossibleOrders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDouble(t)
-			order := d.order(1)
+			p, order := d.provider(t), d.order(1)
 			change(&order)
-			if _, err := d.provider(t).Send(t.Context(), order); !errors.Is(err, payout.ErrNotSent) || len(d.payouts) != 0 || d.requests != 0 {
+			if _, err := p.Send(t.Context(), order); !errors.Is(err, payout.ErrNotSent) || len(d.payouts) != 0 || d.requests != 0 {
 				t.Errorf("%v, %d requests", err, d.requests)
 			}
 		})
