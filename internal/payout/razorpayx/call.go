@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,12 +48,8 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := "razorpayx: " + e.Call + ": answered " + strconv.Itoa(e.Status)
-	for _, part := range []string{e.Code, e.Reason, e.Field, e.Description} {
-		if part != "" {
-			text += ", " + part
-		}
-	}
+	said := slices.DeleteFunc([]string{strconv.Itoa(e.Status), e.Code, e.Reason, e.Field, e.Description}, func(s string) bool { return s == "" })
+	text := "razorpayx: " + e.Call + ": answered " + strings.Join(said, ", ")
 	switch e.Status {
 	case http.StatusUnauthorized:
 		text += ": check the key id and secret"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -194,13 +195,14 @@ func (d *double) serve(w http.ResponseWriter, r *http.Request) {
 	case dropBefore, dropAfter:
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
-			conn.Close()
+			_ = conn.Close()
 		}
 		return
 	case redirected:
 		w.Header().Set("Location", "/elsewhere")
 	case tooMany:
 		w.Header().Set("Retry-After", "17")
+	default:
 	}
 	text, _ := json.Marshal(answer)
 	switch {
@@ -280,10 +282,7 @@ func distort(f fault, status int, answer object) (int, object) {
 	if status != http.StatusOK || answer["entity"] != "payout" {
 		return status, answer
 	}
-	out := object{}
-	for k, v := range answer {
-		out[k] = v
-	}
+	out := maps.Clone(answer)
 	switch f {
 	case foreign:
 		out["reference_id"], out["status"] = "MLPOTHER", "failed"
@@ -291,6 +290,7 @@ func distort(f fault, status int, answer object) (int, object) {
 		out["status"] = "on_hold"
 	case contradiction:
 		out["status"], out["status_details"] = "failed", object{"reason": "payout_processed"}
+	default:
 	}
 	return status, out
 }
