@@ -45,12 +45,15 @@ const (
 	undocumented  fault = "answered with another status"
 	contradiction fault = "answered failed, as processed"
 	twice         fault = "answered with a status that stands twice"
+	otherAccount  fault = "answered with a payout to another account"
+	otherBank     fault = "answered with another bank account"
+	inactive      fault = "answered with one that is inactive"
 	unfiltered    fault = "answered with a list of other payouts"
 	timeoutAfter  fault = "carried out, and timed out" // made by the transport
 )
 
 var faults = []fault{fine, dropBefore, dropAfter, errorBefore, errorAfter, garbageAfter, htmlAfter, late, tooMany, unauthorized,
-	forbidden, redirected, foreign, undocumented, contradiction, twice, unfiltered, timeoutAfter}
+	forbidden, redirected, foreign, undocumented, contradiction, twice, otherAccount, otherBank, inactive, unfiltered, timeoutAfter}
 
 // lateBy is how late a late request is carried out. With the longest lag, its
 // payout shows within the hour.
@@ -279,11 +282,22 @@ func distort(f fault, status int, answer object) (int, object) {
 	if f == errorAfter || f == late {
 		return http.StatusBadGateway, object{}
 	}
-	if status != http.StatusOK || answer["entity"] != "payout" {
+	if status != http.StatusOK {
 		return status, answer
 	}
 	out := maps.Clone(answer)
+	switch {
+	case f == inactive && out["active"] == true:
+		out["active"] = false
+	case f == otherBank && out["entity"] == "fund_account":
+		out["bank_account"] = object{"name": someName, "ifsc": "HDFC0000053", "account_number": "9" + someAccount[1:]}
+	}
+	if out["entity"] != "payout" {
+		return status, out
+	}
 	switch f {
+	case otherAccount:
+		out["fund_account_id"] = "fa_Other"
 	case foreign:
 		out["reference_id"], out["status"] = "MLPOTHER", "failed"
 	case undocumented:

@@ -156,7 +156,8 @@ func (p *Provider) payoutByID(ctx context.Context, id string) (payoutEntity, err
 	return e, err
 }
 
-// payoutsByReference are the payouts of the account that bear a reference.
+// payoutsByReference are the payouts of the account that RazorpayX gives for a
+// reference.
 func (p *Provider) payoutsByReference(ctx context.Context, reference string) ([]payoutEntity, error) {
 	var list struct {
 		Entity string         `json:"entity"`
@@ -174,9 +175,8 @@ func (p *Provider) payoutsByReference(ctx context.Context, reference string) ([]
 		return nil, errors.New("razorpayx: payouts by reference: the answer is not a list of payouts")
 	}
 	for _, e := range list.Items {
-		// A list that was not filtered says nothing of what is not in it.
-		if !e.sound() || e.ReferenceID != reference {
-			return nil, errors.New("razorpayx: payouts by reference: the answer has other payouts")
+		if !e.sound() {
+			return nil, errors.New("razorpayx: payouts by reference: the answer is not a list of payouts")
 		}
 	}
 	return list.Items, nil

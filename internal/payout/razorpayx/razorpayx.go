@@ -252,10 +252,10 @@ func (p *Provider) find(ctx context.Context, order payout.Order) (payout.Answer,
 	case err != nil:
 		return payout.Answer{}, err
 	case len(list) > 1:
-		return unclear(fmt.Sprintf("%d payouts bear this reference: compare them in the dashboard", len(list)))
+		return unclear(fmt.Sprintf("%d payouts are given for this reference: compare them in the dashboard", len(list)))
 	case len(list) == 1:
 		if why := list[0].foreign(order); why != "" {
-			return unclear("the payout with this reference " + why)
+			return unclear("the payout given for this reference " + why)
 		}
 		return list[0].answer(), nil
 	case gone:
