@@ -437,13 +437,20 @@ const (
 	someAccount = "004512345678901"
 )
 
-func (d *double) provider(tb interface {
-	Helper()
-	Fatal(...any)
-}) *razorpayx.Provider {
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func (d *double) provider(tb testing.TB) *razorpayx.Provider {
+	tb.Helper()
+	return d.through(tb, transport{d}.RoundTrip)
+}
+
+// through is a provider that goes out another way.
+func (d *double) through(tb testing.TB, f roundTrip) *razorpayx.Provider {
 	tb.Helper()
 	p, err := razorpayx.New(razorpayx.Config{
-		BaseURL: d.URL, KeyID: keyID, KeySecret: keySecret, Account: debitAccount, Label: "Acme", Transport: transport{d}, Now: d.clock,
+		BaseURL: d.URL, KeyID: keyID, KeySecret: keySecret, Account: debitAccount, Label: "Acme", Transport: f, Now: d.clock,
 	})
 	if err != nil {
 		tb.Fatal(err)

@@ -167,11 +167,57 @@ func TestFaultsOfSend(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
 	d := newDouble(t)
-	d.fail(tooMany)
-	_, err := d.provider(t).Send(t.Context(), d.order(1))
-	var wait interface{ RetryAfter() time.Duration }
-	if !errors.Is(err, payout.ErrNotSent) || !errors.As(err, &wait) || wait.RetryAfter() != 17*time.Second {
-		t.Errorf("%v", err)
+	for header, want := range map[string]time.Duration{
+		"17":                            17 * time.Second,
+		"":                              0,
+		"-5":                            0,
+		"soon":                          0,
+		"1000000":                       time.Hour,
+		"Mon, 04 May 2026 04:52:30 GMT": 2 * time.Minute,
+		"Mon, 04 May 2026 04:00:00 GMT": 0,
+	} {
+		p := d.through(t, func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {header}}, Body: http.NoBody}, nil
+		})
+		order := d.order(1)
+		_, err := p.Send(t.Context(), order)
+		var wait interface{ RetryAfter() time.Duration }
+		if !errors.Is(err, payout.ErrNotSent) || !errors.As(err, &wait) || wait.RetryAfter().Round(time.Second) != want {
+			t.Errorf("%q: %v", header, err)
+		}
+	}
+}
+
+// One order is not sent twice at the same moment, and is not absent while it is
+// being sent.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDouble(t)
+	arrived, leave := make(chan struct{}), make(chan struct{})
+	p := d.through(t, func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path == "/v1/contacts" {
+			close(arrived)
+			<-leave
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
+	order := d.order(1)
+	first := make(chan error)
+	go func() {
+		_, err := p.Send(t.Context(), order)
+		first <- err
+	}()
+	<-arrived
+	if _, err := p.Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
+		t.Errorf("the second: %v", err)
+	}
+	d.advance(2 * time.Hour)
+	if answer, err := p.Ask(t.Context(), order); err != nil || answer.Standing != payout.Unclear {
+		t.Errorf("asked: %+v, %v", answer, err)
+	}
+	close(leave)
+	if err := <-first; err != nil || len(d.payouts) != 1 {
+		t.Errorf("the first: %v, %d payouts", err, len(d.payouts))
 	}
 }
 
@@ -181,21 +227,17 @@ func TestContextEnds(t *testing.T) {
 	d := newDouble(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	calls := 0
-	p, err := razorpayx.New(razorpayx.Config{BaseURL: d.URL, KeyID: keyID, KeySecret: keySecret, Account: debitAccount, Now: d.clock,
-		Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-			if calls++; calls == 3 {
-				resp, err := http.DefaultTransport.RoundTrip(r.Clone(context.WithoutCancel(ctx)))
-				if err == nil {
-					resp.Body.Close()
-				}
-				cancel()
-				return nil, ctx.Err()
+	p := d.through(t, func(r *http.Request) (*http.Response, error) {
+		if calls++; calls == 3 {
+			resp, err := http.DefaultTransport.RoundTrip(r.Clone(context.WithoutCancel(ctx)))
+			if err == nil {
+				resp.Body.Close()
 			}
-			return http.DefaultTransport.RoundTrip(r)
-		})})
-	if err != nil {
-		t.Fatal(err)
-	}
+			cancel()
+			return nil, ctx.Err()
+		}
+		return http.DefaultTransport.RoundTrip(r)
+	})
 	order := d.order(1)
 	if _, err := p.Send(ctx, order); err == nil || errors.Is(err, payout.ErrNotSent) {
 		t.Fatalf("Send: %v", err)
@@ -208,10 +250,6 @@ func TestContextEnds(t *testing.T) {
 		t.Errorf("Send with a context that has ended: %v", err)
 	}
 }
-
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestNoConnection(t *testing.T) {
 	t.Parallel()
