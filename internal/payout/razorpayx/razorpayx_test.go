@@ -1,8 +1,11 @@
 package razorpayx_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -184,6 +187,28 @@ func TestRetryAfter(t *testing.T) {
 		var wait interface{ RetryAfter() time.Duration }
 		if !errors.Is(err, payout.ErrNotSent) || !errors.As(err, &wait) || wait.RetryAfter().Round(time.Second) != want {
 			t.Errorf("%q: %v", header, err)
+		}
+	}
+}
+
+func TestErrorsNameNobody(t *testing.T) {
+	t.Parallel()
+	d := newDouble(t)
+	for description, kept := range map[string]bool{
+		"The contact is not active":                     true,
+		"No contact RANGASWAMY":                         false,
+		"Account " + someAccount + " is closed":         false,
+		"Line one\nline two":                            false,
+		strings.Repeat("A very long description. ", 20): false,
+	} {
+		body, _ := json.Marshal(object{"error": object{"code": "BAD_REQUEST_ERROR", "reason": description, "field": description, "description": description}})
+		p := d.through(t, func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusBadRequest, Body: io.NopCloser(bytes.NewReader(body))}, nil
+		})
+		_, err := p.Send(t.Context(), d.order(1))
+		refusal, ok := errors.AsType[*razorpayx.Error](err)
+		if !ok || refusal.Code != "BAD_REQUEST_ERROR" || (refusal.Description == description) != kept || strings.Contains(err.Error(), description) != kept {
+			t.Errorf("%q: %v", description, err)
 		}
 	}
 }
