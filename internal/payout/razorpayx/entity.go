@@ -77,14 +77,10 @@ func name(s string, most int) string {
 // of the latter. RazorpayX gives back one that is there with the same details,
 // so that every try pays to the same.
 func (p *Provider) fundAccount(ctx context.Context, order payout.Order) (string, error) {
-	contactName, accountName := name(order.Name, maxContactName), name(order.Name, maxAccountName)
-	if len(contactName) < minName {
-		return "", errors.New("razorpayx: the beneficiary's name must have at least 3 letters of the Latin alphabet")
-	}
 	var c contact
 	if err := p.do(ctx, call{
 		name: "contact", method: http.MethodPost, path: "/v1/contacts", beneficiary: order.Beneficiary,
-		body: contactRequest{Name: contactName, Type: "customer"},
+		body: contactRequest{Name: name(order.Name, maxContactName), Type: "customer"},
 	}, &c); err != nil {
 		return "", err
 	}
@@ -94,7 +90,7 @@ func (p *Provider) fundAccount(ctx context.Context, order payout.Order) (string,
 	case !c.Active:
 		return "", errors.New("razorpayx: contact: the contact " + c.ID + " is inactive: activate it in the dashboard")
 	}
-	want := bankAccount{Name: accountName, IFSC: order.IFSC, AccountNumber: order.Account}
+	want := bankAccount{Name: name(order.Name, maxAccountName), IFSC: order.IFSC, AccountNumber: order.Account}
 	var f fundAccountEntity
 	if err := p.do(ctx, call{
 		name: "fund account", method: http.MethodPost, path: "/v1/fund_accounts", beneficiary: order.Beneficiary,

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -75,8 +76,9 @@ type Provider struct {
 	mu sync.Mutex
 	// sending are the references of the tries that are under way.
 	sending map[string]bool
-	// unclear are the last ends of tries of which it is not known what became.
-	unclear map[string]time.Time
+	// left are the last ends of tries that may have reached RazorpayX; here those of
+	// orders of which none has.
+	left, here map[string]time.Time
 }
 
 var _ payout.Provider = (*Provider)(nil)
@@ -87,6 +89,9 @@ var (
 )
 
 // New checks the configuration. Its errors say what to change.
+//
+// A provider remembers its tries for an hour, and for that hour trusts nothing
+// of before its beginning: make one per account, and keep it.
 func New(c Config) (*Provider, error) {
 	if c.BaseURL == "" {
 		c.BaseURL = "https://api.razorpay.com"
@@ -118,7 +123,7 @@ func New(c Config) (*Provider, error) {
 			Transport:     c.Transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		sending: map[string]bool{}, unclear: map[string]time.Time{},
+		sending: map[string]bool{}, left: map[string]time.Time{}, here: map[string]time.Time{},
 	}, nil
 }
 
@@ -133,14 +138,14 @@ func loopback(host string) bool {
 // reached RazorpayX: what this try came to says nothing of an earlier one that
 // timed out. Such an error is an [*Error] where RazorpayX gave it.
 func (p *Provider) Send(ctx context.Context, order payout.Order) (payout.Answer, error) {
-	if err := check(order); err != nil {
+	if err := checkName(order); err != nil {
 		return payout.Answer{}, notSent(err)
 	}
 	if !p.begin(order.Reference) {
 		return payout.Answer{}, errors.New("razorpayx: the order is being sent at this moment")
 	}
-	unclear := false
-	defer func() { p.end(order.Reference, unclear) }()
+	try := asBefore
+	defer func() { p.end(order.Reference, try) }()
 
 	mayHaveLeft := p.mayHaveLeft(order)
 	if mayHaveLeft {
@@ -148,17 +153,26 @@ func (p *Provider) Send(ctx context.Context, order payout.Order) (payout.Answer,
 		if err != nil || answer.Standing != payout.Absent {
 			return answer, err
 		}
-		if p.c.Now().Sub(order.At) > keyLife {
-			return payout.Answer{}, errors.New("razorpayx: first sent too long ago to be sent again without the danger of paying twice: " +
-				"see in the dashboard that there is no payout with its reference, and settle it by hand")
-		}
 		mayHaveLeft = !p.quietFor(order)
 	}
+	if p.c.Now().Sub(order.At) > keyLife {
+		return payout.Answer{}, errors.New("razorpayx: first sent too long ago to be sent again without the danger of paying twice: " +
+			"see in the dashboard that there is no payout with its reference, and settle it by hand")
+	}
+	// certain is an error of a try that did not leave.
 	certain := func(err error) error {
 		if mayHaveLeft {
+			try = asBefore
 			return err
 		}
+		try = here
 		return notSent(err)
+	}
+	if err := checkPayable(order); err != nil {
+		if mayHaveLeft {
+			return payout.Answer{}, err
+		}
+		return payout.Answer{Standing: payout.Refused, Why: err.Error()}, nil
 	}
 	fundAccount, err := p.fundAccount(ctx, order)
 	if err != nil {
@@ -168,26 +182,19 @@ func (p *Provider) Send(ctx context.Context, order payout.Order) (payout.Answer,
 		return payout.Answer{}, certain(fmt.Errorf("razorpayx: before paying: %w", err))
 	}
 
-	unclear = true
+	try = left
 	e, err := p.pay(ctx, order, fundAccount)
 	if err == nil {
 		if why := e.foreign(order); why != "" || e.FundAccount != fundAccount {
 			return payout.Answer{}, errors.New("razorpayx: answered with the payout of another order")
 		}
-		unclear = false
 		return e.answer(), nil
 	}
 	refusal, answered := errors.AsType[*Error](err)
 	switch {
-	case unreached(err):
-		unclear = mayHaveLeft
+	case unreached(err), answered && refusal.turnedAway():
 		return payout.Answer{}, certain(err)
-	case !answered:
-		return payout.Answer{}, err
-	case refusal.turnedAway():
-		unclear = mayHaveLeft
-		return payout.Answer{}, certain(err)
-	case !refusal.definite():
+	case !answered || !refusal.definite():
 		return payout.Answer{}, err
 	}
 	// The request was refused. An earlier one may not have been.
@@ -196,31 +203,29 @@ func (p *Provider) Send(ctx context.Context, order payout.Order) (payout.Answer,
 	case lookErr != nil:
 		return payout.Answer{}, fmt.Errorf("%w; looking it up: %w", err, lookErr)
 	case answer.Standing != payout.Absent:
-		unclear = answer.Standing == payout.Unclear
 		return answer, nil
 	case mayHaveLeft || refusal.aboutKey:
 		// The key is known, so that another try was or is there.
 		return payout.Answer{}, err
-	}
-	unclear = false
-	if refusal.ours {
-		return payout.Answer{}, notSent(err)
+	case refusal.ours:
+		return payout.Answer{}, certain(err)
 	}
 	return payout.Answer{Standing: payout.Refused, Why: refusal.Error()}, nil
 }
 
-// Ask implements [payout.Provider]. Absent is answered only when an hour has
-// gone by since the last try and since this process began; before, a payout that
-// is not found is Unclear.
+// Ask implements [payout.Provider]. Absent is answered where no try has left, as
+// far as this provider knows all of them, and else only when an hour has gone by
+// since the last try and since this provider began; before, a payout that is not
+// found is Unclear.
 func (p *Provider) Ask(ctx context.Context, order payout.Order) (payout.Answer, error) {
-	if err := check(order); err != nil {
+	if err := checkName(order); err != nil {
 		return payout.Answer{}, err
 	}
 	answer, err := p.find(ctx, order)
 	if err != nil || answer.Standing != payout.Absent {
 		return answer, err
 	}
-	if p.isSending(order.Reference) || !p.quietFor(order) {
+	if p.isSending(order.Reference) || !p.isHere(order.Reference) && !p.quietFor(order) {
 		return payout.Answer{Standing: payout.Unclear, Why: "no payout is seen yet; one may still come up within the hour"}, nil
 	}
 	return answer, nil
@@ -267,25 +272,35 @@ func (p *Provider) find(ctx context.Context, order payout.Order) (payout.Answer,
 // referenceShape is that of an order's reference.
 var referenceShape = regexp.MustCompile(`^[A-Za-z0-9]{1,20}$`)
 
-// check holds an order to what can be sent at all.
-func check(order payout.Order) error {
-	_, accountErr := upi.ParseAccountNumber(string(order.Account))
-	_, ifscErr := upi.ParseIFSC(string(order.IFSC))
+// checkName holds an order to what it can be known by.
+func checkName(order payout.Order) error {
 	switch {
 	case !referenceShape.MatchString(order.Reference):
 		return errors.New("razorpayx: the reference must have 1 to 20 letters and digits")
-	case order.Currency != money.INR:
-		return errors.New("razorpayx: payouts are made in INR only")
-	case order.Amount < minAmount:
-		return errors.New("razorpayx: the least payout is 1 rupee")
 	case order.At.IsZero():
 		return errors.New("razorpayx: the order lacks the time it was first sent")
 	case order.ProviderRef != "" && !payoutID.MatchString(order.ProviderRef):
 		return errors.New("razorpayx: the provider's reference is not the id of a payout")
+	}
+	return nil
+}
+
+// checkPayable holds an order to what can be paid at all. The error is for the
+// operator and names nobody.
+func checkPayable(order payout.Order) error {
+	_, accountErr := upi.ParseAccountNumber(string(order.Account))
+	_, ifscErr := upi.ParseIFSC(string(order.IFSC))
+	switch {
+	case order.Currency != money.INR:
+		return errors.New("RazorpayX pays out in INR only")
+	case order.Amount < minAmount:
+		return errors.New("RazorpayX pays out 1 rupee at least")
 	case accountErr != nil:
-		return errors.New("razorpayx: the beneficiary's account number is not one")
+		return errors.New("the beneficiary's account number is not one")
 	case ifscErr != nil:
-		return errors.New("razorpayx: the beneficiary's IFSC is not one")
+		return errors.New("the beneficiary's IFSC is not one")
+	case len(name(order.Name, maxContactName)) < minName:
+		return errors.New("the beneficiary's name must have at least 3 letters of the Latin alphabet")
 	}
 	return nil
 }
@@ -303,20 +318,33 @@ func (p *Provider) begin(reference string) bool {
 	return true
 }
 
-// end ends a try. Tries that ended longer than quiet ago are forgotten: an order
-// that old counts as tried before anyway.
-func (p *Provider) end(reference string, unclear bool) {
+// whereabouts of an order's tries.
+type whereabouts int
+
+const (
+	asBefore whereabouts = iota // the try did not leave, and says nothing of others
+	left                        // the try may have reached RazorpayX
+	here                        // neither it nor any before it did
+)
+
+// end ends a try. What is older than quiet is forgotten: an order that old is
+// looked up first anyway.
+func (p *Provider) end(reference string, w whereabouts) {
 	now := p.c.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.sending, reference)
-	if unclear {
-		p.unclear[reference] = now
+	switch w {
+	case asBefore:
+	case left:
+		p.left[reference] = now
+		delete(p.here, reference)
+	case here:
+		p.here[reference] = now
+		delete(p.left, reference)
 	}
-	for other, at := range p.unclear {
-		if now.Sub(at) > quiet {
-			delete(p.unclear, other)
-		}
+	for _, tries := range []map[string]time.Time{p.left, p.here} {
+		maps.DeleteFunc(tries, func(_ string, at time.Time) bool { return now.Sub(at) > quiet })
 	}
 }
 
@@ -326,13 +354,27 @@ func (p *Provider) isSending(reference string) bool {
 	return p.sending[reference]
 }
 
+// isHere reports whether it is known that no try of the order left.
+func (p *Provider) isHere(reference string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at, known := p.here[reference]
+	return known && p.c.Now().Sub(at) <= quiet
+}
+
 // mayHaveLeft reports whether an earlier try of the order may have reached
 // RazorpayX: this process knows of one, or another process may have made one.
 func (p *Provider) mayHaveLeft(order payout.Order) bool {
+	if order.ProviderRef != "" {
+		return true
+	}
+	if p.isHere(order.Reference) {
+		return false
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, tried := p.unclear[order.Reference]
-	return tried || order.ProviderRef != "" || !order.At.After(p.started) || p.c.Now().Sub(order.At) > firstTry
+	_, tried := p.left[order.Reference]
+	return tried || !order.At.After(p.started) || p.c.Now().Sub(order.At) > firstTry
 }
 
 // quietFor reports whether the last try of the order is so long ago that a
@@ -341,7 +383,7 @@ func (p *Provider) quietFor(order payout.Order) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.c.Now()
-	for _, at := range []time.Time{order.At, p.started, p.unclear[order.Reference]} {
+	for _, at := range []time.Time{order.At, p.started, p.left[order.Reference]} {
 		if now.Sub(at) < quiet {
 			return false
 		}

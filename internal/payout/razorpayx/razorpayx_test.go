@@ -377,6 +377,36 @@ func TestAfterACrash(t *testing.T) {
 	}
 }
 
+// What was turned away may be sent again at once.
+func TestAbsentAtOnce(t *testing.T) {
+	t.Parallel()
+	d := newDouble(t)
+	p, order := d.provider(t), d.order(1)
+	d.fail(fine, fine, tooMany)
+	if _, err := p.Send(t.Context(), order); !errors.Is(err, payout.ErrNotSent) {
+		t.Fatal(err)
+	}
+	d.advance(5 * time.Minute)
+	if answer, err := p.Ask(t.Context(), order); err != nil || answer.Standing != payout.Absent {
+		t.Errorf("Ask: %+v, %v", answer, err)
+	}
+	d.fail(unauthorized)
+	if _, err := p.Send(t.Context(), order); !errors.Is(err, payout.ErrNotSent) {
+		t.Errorf("again: %v", err)
+	}
+	d.fail(fine, fine, dropBefore)
+	if _, err := p.Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
+		t.Errorf("dropped: %v", err)
+	}
+	if answer, err := p.Ask(t.Context(), order); err != nil || answer.Standing != payout.Unclear {
+		t.Errorf("Ask: %+v, %v", answer, err)
+	}
+	d.fail(fine, tooMany)
+	if _, err := p.Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
+		t.Errorf("after one that may have left: %v", err)
+	}
+}
+
 func TestAbsentTakesAnHour(t *testing.T) {
 	t.Parallel()
 	d := newDouble(t)
@@ -465,23 +495,35 @@ func TestPayoutOfAnother(t *testing.T) {
 
 func TestImpossibleOrders(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*payout.Order){
-		"reference": func(o *payout.Order) { o.Reference = "MLP&1" },
-		"currency":  func(o *payout.Order) { o.Currency = "USD" },
-		"amount":    func(o *payout.Order) { o.Amount = 99 },
-		"time":      func(o *payout.Order) { o.At = time.Time{} },
-		"id":        func(o *payout.Order) { o.ProviderRef = "../contacts" },
-		"account":   func(o *payout.Order) { o.Account = "12" },
-		"IFSC":      func(o *payout.Order) { o.IFSC = "HDFC" },
-		"name":      func(o *payout.Order) { o.Name = "आशा" },
+	for name, c := range map[string]struct {
+		change  func(*payout.Order)
+		refused bool // and not an error of the caller
+	}{
+		"reference": {func(o *payout.Order) { o.Reference = "MLP&1" }, false},
+		"time":      {func(o *payout.Order) { o.At = time.Time{} }, false},
+		"id":        {func(o *payout.Order) { o.ProviderRef = "../contacts" }, false},
+		"currency":  {func(o *payout.Order) { o.Currency = "USD" }, true},
+		"amount":    {func(o *payout.Order) { o.Amount = 99 }, true},
+		"account":   {func(o *payout.Order) { o.Account = "12" }, true},
+		"IFSC":      {func(o *payout.Order) { o.IFSC = "HDFC" }, true},
+		"name":      {func(o *payout.Order) { o.Name = "आशा" }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := newDouble(t)
 			p, order := d.provider(t), d.order(1)
-			change(&order)
-			if _, err := p.Send(t.Context(), order); !errors.Is(err, payout.ErrNotSent) || len(d.payouts) != 0 || d.requests != 0 {
-				t.Errorf("%v, %d requests", err, d.requests)
+			c.change(&order)
+			answer, err := p.Send(t.Context(), order)
+			if errors.Is(err, payout.ErrNotSent) == c.refused || (answer.Standing == payout.Refused) != c.refused || d.requests != 0 {
+				t.Errorf("%+v, %v, %d requests", answer, err, d.requests)
+			}
+			if !c.refused {
+				return
+			}
+			// A version that took it may have sent it.
+			d.advance(10 * time.Minute)
+			if answer, err := p.Send(t.Context(), order); err == nil || errors.Is(err, payout.ErrNotSent) {
+				t.Errorf("later: %+v, %v", answer, err)
 			}
 		})
 	}
