@@ -341,7 +341,6 @@ func (p *Provider) end(reference string, w whereabouts) {
 		delete(p.here, reference)
 	case here:
 		p.here[reference] = now
-		delete(p.left, reference)
 	}
 	for _, tries := range []map[string]time.Time{p.left, p.here} {
 		maps.DeleteFunc(tries, func(_ string, at time.Time) bool { return now.Sub(at) > quiet })
