@@ -179,6 +179,7 @@ var payoutClass = class[directory.PayoutDesk]{
 			rupees("label_per_day", d.LabelDay),
 			rupees("approve_above", d.ApproveAbove),
 			{name: "layout", text: d.Layout},
+			{name: "codes", text: pairsText(d.Codes, strconv.Quote)},
 			{name: "account", text: d.Account},
 			{name: "key_id", text: d.KeyID},
 			{name: "address", text: d.Address},

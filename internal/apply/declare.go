@@ -266,7 +266,7 @@ func readRule(v value, i int) rule {
 
 func readPayout(v value, _ int) payout {
 	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "approve_above",
-		"layout", "account", "key_id", "key", "webhook_secret", "address")
+		"layout", "codes", "account", "key_id", "key", "webhook_secret", "address")
 	o.need("id", "kind", "method")
 	d := payout{object: o, want: directory.PayoutDesk{
 		ID:           o.matching("id", checkID),
@@ -284,6 +284,10 @@ func readPayout(v value, _ int) payout {
 		Address:      o.text("address", ""),
 		Secrets:      directory.PayoutSecrets{Key: o.secret("key"), Webhook: o.secret("webhook_secret")},
 	}}
+	if v, ok := o.fields["codes"]; ok {
+		d.want.Codes = make(map[string]string)
+		v.pairs(func(name string, at value) { d.want.Codes[name], _ = at.oneLine() })
+	}
 	if w := &d.want; w.Max > 0 && w.Max < w.Min {
 		o.field("max").wrong("%s is below min %s: raise it, or write 0 for no bound", w.Max, w.Min)
 	}

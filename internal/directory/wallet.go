@@ -96,8 +96,10 @@ type PayoutDesk struct {
 	// ApproveAbove is what a person need not approve: withdrawals up to it are
 	// sent by themselves. 0 has a person approve each.
 	ApproveAbove money.Paise `json:"approve_above,omitempty"`
-	// Layout names the file that a desk of files writes, see package bulkfile.
-	Layout string `json:"layout,omitempty"`
+	// Layout names the file that a desk of files writes, and Codes are what the
+	// bank calls the payer in it, see package bulkfile.
+	Layout string            `json:"layout,omitempty"`
+	Codes  map[string]string `json:"codes,omitempty"`
 	// Account is the account that a provider pays from, KeyID who it knows us as.
 	Account string `json:"account,omitempty"`
 	KeyID   string `json:"key_id,omitempty"`

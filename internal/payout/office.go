@@ -247,6 +247,14 @@ func (o *Office) Hand(ctx context.Context, id int64, actor, why string) (*Withdr
 	})
 }
 
+// HandFrom is Hand with the wallet that pays.
+func (o *Office) HandFrom(ctx context.Context, id int64, wallet, actor, why string) (*Withdrawal, error) {
+	return o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
+		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
+		return nil
+	})
+}
+
 // Settle ends a withdrawal that was handed over, on a provider's or a person's
 // definite word: Paid or Refused. A paid one that came back is Refused, too.
 func (o *Office) Settle(ctx context.Context, id int64, answer Answer, actor string) (*Withdrawal, error) {
@@ -274,10 +282,17 @@ func keep(have *string, told string) {
 // move brings a withdrawal to a state, with the postings and the postback that go
 // with it. One that is there already stays as it is.
 func (o *Office) move(ctx context.Context, id int64, to State, actor, why string, also func(*changing, *Withdrawal) error) (*Withdrawal, error) {
+	return o.moveFrom(ctx, id, to, "", actor, why, also)
+}
+
+// moveFrom is move with the wallet that is to pay; empty for any that can.
+func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor, why string, also func(*changing, *Withdrawal) error) (*Withdrawal, error) {
 	var moved *Withdrawal
 	find := Find{ID: id}
-	if to == Processing || to == Success {
-		find.Wallets = o.payers(id)
+	if wallet != "" {
+		find.Wallets = []string{wallet}
+	} else if to == Processing {
+		find.Wallets = o.payers()
 	}
 	err := o.Store.ChangeWithdrawal(ctx, find, func(f *Facts) (*Changes, error) {
 		w := f.Withdrawal
@@ -372,9 +387,8 @@ func choose(dir *directory.Snapshot, w *Withdrawal, balances map[string]money.Pa
 	return best
 }
 
-// payers are the wallets that could pay any withdrawal: those of all, since whose
-// it is stands in the transaction.
-func (o *Office) payers(int64) []string {
+// payers are the wallets that could pay a withdrawal.
+func (o *Office) payers() []string {
 	var ids []string
 	for _, w := range o.Directory.Current().Wallets {
 		ids = append(ids, w.ID)

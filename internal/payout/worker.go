@@ -12,7 +12,6 @@ import (
 // Times of the worker. A provider is asked again sooner at first: most payouts
 // are through within seconds, and what is not may take days.
 const (
-	workEvery   = time.Second
 	workBatch   = 50
 	callTimeout = 30 * time.Second
 	// leaseFor is how long a gateway may work on a withdrawal before another takes
@@ -22,25 +21,9 @@ const (
 	askAtMost = 30 * time.Minute
 )
 
-// Run sends what is approved and asks after what was sent, until ctx ends. Of
-// several gateways each takes what is due; a withdrawal that two take up is sent
-// under one reference.
-func (o *Office) Run(ctx context.Context) error {
-	tick := time.NewTicker(workEvery)
-	defer tick.Stop()
-	for {
-		if err := o.Round(ctx); err != nil && ctx.Err() == nil {
-			o.Log.ErrorContext(ctx, "withdrawals not worked on; tried again shortly", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}
-
-// Round does what is due now.
+// Round sends what is approved and asks after what was sent, as far as it is due.
+// One process at a time may do so; a withdrawal that two take up nevertheless is
+// sent under one reference.
 func (o *Office) Round(ctx context.Context) error {
 	ids, err := o.Store.DueWithdrawals(ctx, o.Now(), workBatch)
 	if err != nil {
@@ -94,7 +77,7 @@ func (o *Office) attend(ctx context.Context, id int64) error {
 // anything is sent, so that a crash leaves it to be asked about and not to be
 // sent as if it were new. Nil means that there is nothing to do any more.
 func (o *Office) lease(ctx context.Context, id int64) (leased *Withdrawal, err error) {
-	err = o.Store.ChangeWithdrawal(ctx, Find{ID: id, Wallets: o.payers(id)}, func(f *Facts) (*Changes, error) {
+	err = o.Store.ChangeWithdrawal(ctx, Find{ID: id, Wallets: o.payers()}, func(f *Facts) (*Changes, error) {
 		leased = nil
 		w := f.Withdrawal
 		now := o.now()

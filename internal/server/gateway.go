@@ -185,6 +185,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
+	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
@@ -269,7 +270,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
-	backstage.Go(func() error { return g.office.Run(doors) })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)
