@@ -142,22 +142,22 @@ func (g *ingest) takeCredit(b *book, e *feed.Entry, out *feed.Outcome) error {
 	return g.settle(b, credit, out)
 }
 
-// settle weighs the claims that a credit could settle, and where none took it
-// looks for the payment whose reference it carries.
+// settle weighs the claims that a credit could settle, that of the payment whose
+// reference it carries among them: whoever typed its UTR before is that
+// payment's rival, and not its better.
 func (g *ingest) settle(b *book, credit *Credit, out *feed.Outcome) error {
-	credited, err := b.settleOpen(g.actor(), credit)
-	if err != nil {
-		return err
-	}
-	if len(g.referrals) > 0 && !credited {
+	var referred bool
+	if len(g.referrals) > 0 {
 		if r := g.referrals[payment.FindReference(credit.Note, credit.Reference)]; r != nil {
-			if credited, err = b.refer(credit, r); err != nil {
+			var err error
+			if referred, err = b.refer(credit, r); err != nil {
 				return err
 			}
 		}
 	}
-	out.Settled = credited
-	return nil
+	credited, err := b.settleOpen(g.actor(), credit)
+	out.Settled = referred || credited
+	return err
 }
 
 // takeAgain takes a second report of one credit: it may confirm the first, add
@@ -170,6 +170,7 @@ func (g *ingest) takeAgain(b *book, known *Credit, e *feed.Entry, out *feed.Outc
 	changed := known.learn(e)
 	confirmed := e.Trust > known.Trust
 	if confirmed {
+		b.datedBack(known, e)
 		known.Trust = e.Trust
 		b.record(g.actor(), "credit.confirmed", known.ID, "reported by "+g.feed.ID+" too")
 	}
@@ -196,6 +197,17 @@ func (c *Credit) learn(e *feed.Entry) (changed bool) {
 	fill(&c.Note, e.Note)
 	fill(&c.Reference, e.Reference)
 	return changed
+}
+
+// datedBack takes the day of a credit from whoever speaks for the bank, where it
+// is an earlier one: an SMS that is forwarded again after months tells no day.
+func (b *book) datedBack(known *Credit, e *feed.Entry) {
+	if known.State != Unclaimed || DayOf(e.At) >= DayOf(known.At) {
+		return
+	}
+	b.changes.WalletUse[WalletDay{known.Wallet, DayOf(known.At)}] -= known.Amount
+	b.changes.WalletUse[WalletDay{known.Wallet, DayOf(e.At)}] += known.Amount
+	known.At = e.At
 }
 
 // contradict takes a report that names another amount. Whoever speaks for the

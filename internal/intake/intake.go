@@ -226,9 +226,14 @@ func storable(text string) string {
 }
 
 // speaker is the bank that a header speaks for, and why it is not believed. A
-// wallet that names no bank takes the word of any bank that is known.
+// wallet that names no bank takes the word of any bank that is known, unless the
+// feed names its senders.
 func speaker(sender string, w *directory.Wallet, f *directory.Feed) (bank string, refusal error) {
-	if err := sms.Trusted(sender, w.Bank, f.Senders); err != nil && !errors.Is(err, sms.ErrNoBank) {
+	err := sms.Trusted(sender, w.Bank, f.Senders)
+	if errors.Is(err, sms.ErrNoBank) && len(f.Senders) == 0 {
+		err = nil
+	}
+	if err != nil {
 		return "", err
 	}
 	if w.Bank != "" {

@@ -145,6 +145,13 @@ func testMovements(t *testing.T, fresh Fresh) {
 			h.MustReverse("till", UTR(1))
 			h.mustHold(ledger.WalletCode("till"), 0)
 		}},
+		{"the bank says that an SMS was old", Setup{}, func(h *House) {
+			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
+			e := h.Entry(UTR(1), 500_00)
+			e.At = e.At.AddDate(0, 0, -200)
+			h.MustReport("till", 0, 1, 0, e)
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Pending, deposit.CreditTooOld)
+		}},
 		{"a statement contradicts a deposit", Setup{}, func(h *House) {
 			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
 			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Credited)

@@ -119,6 +119,15 @@ func testRefer(t *testing.T, fresh Fresh) {
 			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 500_00), p.Reference))
 			h.mustSettle("a", deposit.Pending, deposit.RivalClaims)
 		}},
+		{"somebody else waits for the UTR with the right amount", Setup{}, func(h *House) {
+			p := h.mustOpenPayment("a", 500_00)
+			thief := Claim("thief", UTR(1), 500_00)
+			thief.Label = "66"
+			h.MustActivate(thief, deposit.Waiting)
+			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 500_00), p.Reference))
+			h.mustSettle("thief", deposit.Pending, deposit.RivalClaims)
+			h.mustSettle("a", deposit.Pending, deposit.RivalClaims)
+		}},
 		{"on a wallet that is not the merchant's", Setup{}, func(h *House) {
 			p := h.mustOpenPayment("a", 500_00)
 			h.MustReport("bar", 1, 0, 0, noted(h.Entry(UTR(1), 500_00), p.Reference))
