@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"pgregory.net/rapid"
-
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
@@ -303,30 +301,30 @@ func TestImportTakenBack(t *testing.T) {
 	t.Parallel()
 	o := openOffice(t, storetest.SQLite)
 	n := 1
-	rapid.Check(t, func(t *rapid.T) {
-		kept, undone := n, n+1
-		n += 2
-		between := rapid.SampledFrom([]int{0, 1, 255, 256, 400}).Draw(t, "lines between")
-		lines := []line{rent(kept, 300_00), rent(undone, 500_00)}
-		for range between {
-			lines = append(lines, line{"SMS CHARGES", -1_00})
+	for _, between := range []int{0, 1, 300} { // lines, with those of more than one batch
+		for _, newestFirst := range []bool{false, true} {
+			kept, undone := n, n+1
+			n += 2
+			lines := []line{rent(kept, 300_00), rent(undone, 500_00)}
+			for range between {
+				lines = append(lines, line{"SMS CHARGES", -1_00})
+			}
+			lines = append(lines, line{fmt.Sprintf("UPI-REVERSAL-ASHA@OKAXIS-UTIB0000123-%s-RETURN", storetest.UTR(undone)), -500_00})
+			text := sheet(lines...)
+			if newestFirst {
+				rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+				slices.Reverse(rows[2:])
+				text = strings.Join(rows, "\n") + "\n"
+			}
+			first, second := fmt.Sprint("kept ", kept), fmt.Sprint("undone ", undone)
+			o.MustActivate(storetest.Claim(first, storetest.UTR(kept), 300_00), deposit.Waiting)
+			o.MustActivate(storetest.Claim(second, storetest.UTR(undone), 500_00), deposit.Waiting)
+			if i := o.must(text); i.Matched != 1 || i.New != 2 {
+				t.Fatalf("%d lines between, newest first %v: imported %+v", between, newestFirst, i)
+			}
+			o.MustActivate(storetest.Claim(first, storetest.UTR(kept), 300_00), deposit.Credited)
+			o.MustActivate(storetest.Claim(second, storetest.UTR(undone), 500_00), deposit.Pending, deposit.CreditReversal)
 		}
-		lines = append(lines, line{fmt.Sprintf("UPI-REVERSAL-ASHA@OKAXIS-UTIB0000123-%s-RETURN", storetest.UTR(undone)), -500_00})
-		text := sheet(lines...)
-		if rapid.Bool().Draw(t, "newest first") {
-			rows := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-			slices.Reverse(rows[2:])
-			text = strings.Join(rows, "\n") + "\n"
-		}
-		first, second := fmt.Sprint("kept ", kept), fmt.Sprint("undone ", undone)
-		o.MustActivate(storetest.Claim(first, storetest.UTR(kept), 300_00), deposit.Waiting)
-		o.MustActivate(storetest.Claim(second, storetest.UTR(undone), 500_00), deposit.Waiting)
-		i := o.must(text)
-		if i.Matched != 1 || i.New != 2 {
-			t.Fatalf("imported %+v", i)
-		}
-		o.MustActivate(storetest.Claim(first, storetest.UTR(kept), 300_00), deposit.Credited)
-		o.MustActivate(storetest.Claim(second, storetest.UTR(undone), 500_00), deposit.Pending, deposit.CreditReversal)
-	})
+	}
 	o.MustVerify()
 }
