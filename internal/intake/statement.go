@@ -53,8 +53,9 @@ type Payouts interface {
 
 // Importer reads statements into the books.
 type Importer struct {
-	Desk    Desk
-	Ledger  Ledger
+	Desk   Desk
+	Ledger Ledger
+	// Payouts is nil where nothing is paid out.
 	Payouts Payouts
 	Now     func() time.Time
 }
@@ -302,6 +303,9 @@ type told struct {
 
 // explain tells the payouts of movements.
 func (g *importing) explain(ctx context.Context) error {
+	if g.Payouts == nil {
+		return nil
+	}
 	for _, in := range []bool{false, true} {
 		for i := range g.moved {
 			m := &g.moved[i]
