@@ -77,13 +77,13 @@ func (o *outbox) DueMerchants(ctx context.Context, now time.Time, after string, 
 		o.blind--
 		return nil, errAway
 	}
-	var merchants []string
+	due := make(map[string]bool)
 	for _, r := range o.rows {
-		if r.due(now) && r.Merchant > after && !slices.Contains(merchants, r.Merchant) {
-			merchants = append(merchants, r.Merchant)
+		if r.due(now) && r.Merchant > after {
+			due[r.Merchant] = true
 		}
 	}
-	slices.Sort(merchants)
+	merchants := slices.Sorted(maps.Keys(due))
 	return merchants[:min(limit, len(merchants))], ctx.Err()
 }
 
@@ -182,7 +182,10 @@ func (o *outbox) Record(ctx context.Context, results []postback.Result) error {
 			r.body = bytes.Clone(res.Body)
 		}
 		r.results = append(r.results, res)
-		o.recorded <- res
+		select {
+		case o.recorded <- res:
+		default: // more than anybody waits for
+		}
 	}
 	return ctx.Err()
 }
@@ -297,10 +300,16 @@ func config(tb testing.TB, store postback.Store, dir *shops, transport http.Roun
 func run(tb testing.TB, c postback.Config) (worker *postback.Worker, stop func()) {
 	tb.Helper()
 	w := postback.NewWorker(c)
+	return w, goOn(tb, w)
+}
+
+// goOn runs a worker.
+func goOn(tb testing.TB, w *postback.Worker) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	return w, sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			tb.Errorf("Run: %v", err)
