@@ -155,14 +155,22 @@ func (trickle) Close() error { return nil }
 
 func TestSlowAnswerIsGivenUp(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		got := deliverOne(t, "https://shop.example/", roundTrip(func(r *http.Request) (*http.Response, error) {
+	for name, answer := range map[string]roundTrip{
+		"no headers": hang,
+		"slow body": func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusOK, Body: trickle{r.Context().Done()}}, nil
-		}))
-		if a := got.Attempt; got.State != postback.StateDue || a.Latency != 15*time.Second || a.Error != "no answer within 15s" || a.Number != 1 {
-			t.Errorf("%s, %+v", got.State, a)
-		}
-	})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				got := deliverOne(t, "https://shop.example/", answer)
+				if a := got.Attempt; got.State != postback.StateDue || a.Latency != 15*time.Second || a.Error != "no answer within 15s" || a.Number != 1 {
+					t.Errorf("%s, %+v", got.State, a)
+				}
+			})
+		})
+	}
 }
 
 // One event from Offer to its record, over loopback with a merchant in the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -114,18 +115,30 @@ const RecordStatement = `UPDATE postbacks SET
 		last_error = CASE WHEN $7 > 0 THEN $8 ELSE last_error END,
 		delivered_at = $9,
 		body = CASE WHEN $10 > 0 THEN $11 ELSE body END,
-		refused = $12
-	WHERE id = $13 AND ($14 > 0 OR (next_at = $15 AND state IN ('due', 'held')))`
+		refused = $12, latency = $13
+	WHERE id = $14 AND ($15 > 0 OR (next_at = $16 AND state IN ('due', 'held')))`
 
-// AttemptStatement writes the attempt of a result; see AttemptValues.
+// plainAnswer is the answer of most merchants.
+const plainAnswer = `{"status":"ok"}`
+
+// plain reports whether a result is a first attempt that was simply confirmed.
+// That is most of them, and the postback's own row can tell all of it: a row in
+// the attempts' table would cost a tenth of all that is delivered.
+func plain(result *postback.Result) bool {
+	return result.State == postback.StateDelivered && result.Attempt.Number == 1 && result.Attempt.Status == http.StatusOK &&
+		result.Attempt.Error == "" && string(result.Attempt.Answer) == plainAnswer
+}
+
+// AttemptStatement writes the attempt of a result that the postback's own row
+// does not tell; see AttemptValues.
 const AttemptStatement = `INSERT INTO postback_attempts (postback, number, at, latency, status, error, answer)
 	VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
 // AttemptValues are the parameters of AttemptStatement for a result; nil where
-// no attempt was made.
+// there is none to write.
 func AttemptValues(result *postback.Result) []any {
 	a := &result.Attempt
-	if a.Number == 0 {
+	if a.Number == 0 || plain(result) {
 		return nil
 	}
 	answer := a.Answer
@@ -148,10 +161,14 @@ func RecordValues(result *postback.Result) []any {
 	if body == nil {
 		body = []byte{}
 	}
+	var latency int64
+	if plain(result) {
+		latency = max(1, result.Attempt.Latency.Microseconds())
+	}
 	return []any{
 		string(result.State), Micros(result.NextAt),
 		number, number, number, int64(result.Attempt.Status), number, result.Attempt.Error, deliveredAt,
-		int64(len(body)), body, result.Refused, result.EventID, Flag(delivered), Micros(result.LeasedUntil),
+		int64(len(body)), body, result.Refused, latency, result.EventID, Flag(delivered), Micros(result.LeasedUntil),
 	}
 }
 
@@ -295,8 +312,9 @@ func (r *Records) Postbacks(ctx context.Context, f postback.Filter) (list []post
 // Postback gives one with its attempts, see postback.Archive.
 func (r *Records) Postback(ctx context.Context, id int64) (*postback.Detail, error) {
 	d := &postback.Detail{Event: postback.Event{ID: id}}
-	err := scanSummary(r.Read.QueryRowContext(ctx, `SELECT `+summaryColumns+`, p.body
-		FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1`, id), &d.Summary, &d.Body)
+	var micros int64
+	err := scanSummary(r.Read.QueryRowContext(ctx, `SELECT `+summaryColumns+`, p.body, p.latency
+		FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1`, id), &d.Summary, &d.Body, &micros)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, postback.ErrNoPostback
 	}
@@ -314,6 +332,12 @@ func (r *Records) Postback(ctx context.Context, id int64) (*postback.Detail, err
 		d.Tries = append(d.Tries, a)
 		return err
 	}, `SELECT number, at, latency, status, error, answer FROM postback_attempts WHERE postback = $1 ORDER BY id`, id)
+	if micros > 0 {
+		latency := time.Duration(micros) * time.Microsecond
+		d.Tries = append(d.Tries, postback.Attempt{
+			Number: 1, At: d.DeliveredAt.Add(-latency), Latency: latency, Status: http.StatusOK, Answer: []byte(plainAnswer),
+		})
+	}
 	return d, err
 }
 
@@ -322,7 +346,13 @@ func (r *Records) Resend(ctx context.Context, ids []int64, now, soon time.Time, 
 	err = r.Write(ctx, func(tx Tx) error {
 		sent = 0
 		for _, id := range ids {
-			result, err := tx.ExecContext(ctx, `UPDATE postbacks SET state = 'due', next_at = $1, attempts = 0, delivered_at = 0, refused = ''
+			// The attempt that its row tells of moves to the others.
+			if _, err := tx.ExecContext(ctx, `INSERT INTO postback_attempts (postback, number, at, latency, status, error, answer)
+				SELECT id, 1, delivered_at - latency, latency, 200, '', $1 FROM postbacks WHERE id = $2 AND state = 'delivered' AND latency > 0`,
+				[]byte(plainAnswer), id); err != nil {
+				return fmt.Errorf("keep the attempt at event %d: %w", id, err)
+			}
+			result, err := tx.ExecContext(ctx, `UPDATE postbacks SET state = 'due', next_at = $1, attempts = 0, delivered_at = 0, refused = '', latency = 0
 				WHERE id = $2 AND (state IN ('delivered', 'dead') OR next_at > $3)`, Micros(now), id, Micros(soon))
 			if err != nil {
 				return fmt.Errorf("resend event %d: %w", id, err)

@@ -1,10 +1,14 @@
 -- +goose Up
 -- The target that was refused for safety, of which the postback is dead.
 ALTER TABLE postbacks ADD COLUMN refused TEXT NOT NULL DEFAULT '';
+-- How long the attempt took that delivered it, in microseconds, where nothing
+-- else is to be told of it: a first attempt that was simply confirmed. Else 0.
+ALTER TABLE postbacks ADD COLUMN latency BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX postbacks_refused ON postbacks (merchant, refused) WHERE refused <> '';
 CREATE INDEX postbacks_dead ON postbacks (id) WHERE state = 'dead';
 
--- Every attempt to deliver, in the order they were recorded. The oldest are dropped.
+-- Every other attempt to deliver, in the order they were recorded. The oldest are
+-- dropped.
 CREATE TABLE postback_attempts (
     id       BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     postback BIGINT NOT NULL,
@@ -31,4 +35,5 @@ DROP TABLE postback_endpoints;
 DROP TABLE postback_attempts;
 DROP INDEX postbacks_dead;
 DROP INDEX postbacks_refused;
+ALTER TABLE postbacks DROP COLUMN latency;
 ALTER TABLE postbacks DROP COLUMN refused;
