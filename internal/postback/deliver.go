@@ -131,13 +131,13 @@ func (w *Worker) hold(result Result) Result {
 // conclude draws the consequence of an attempt.
 func (w *Worker) conclude(ctx context.Context, result Result, m *directory.Merchant, a *attempted, err error) Result {
 	wait, again := w.Schedule.For(m.PostbackWaits).After(result.Attempt.Number)
-	outcome, why := "failed", "its last attempt failed"
+	outcome := "failed"
 	switch {
 	case a.succeeded:
 		outcome = "delivered"
 		result.State = StateDelivered
 	case errors.Is(err, ErrRefused):
-		outcome, why = "dead", "its target is refused"
+		outcome = "dead"
 		result.State, result.Refused = StateDead, Target(a.url)
 	case a.gone:
 		result = w.hold(result)
@@ -159,7 +159,7 @@ func (w *Worker) conclude(ctx context.Context, result Result, m *directory.Merch
 	case StateDelivered:
 		w.Log.DebugContext(ctx, "postback delivered", attrs...)
 	case StateDead:
-		w.Log.ErrorContext(ctx, "postback dead: "+why, attrs...)
+		w.Log.ErrorContext(ctx, "postback dead: its last attempt failed, or its target is refused", attrs...)
 	default:
 		w.Log.InfoContext(ctx, "postback attempt failed", attrs...)
 	}
@@ -188,7 +188,7 @@ func (r *reply) pause(now time.Time) time.Duration {
 		return 0
 	}
 	if seconds, err := strconv.ParseUint(r.retryAfter, 10, 32); err == nil {
-		wait = max(wait, time.Duration(seconds)*time.Second) //nolint:gosec // 32 bits
+		wait = max(wait, time.Duration(seconds)*time.Second)
 	} else if at, err := http.ParseTime(r.retryAfter); err == nil {
 		wait = max(wait, at.Sub(now))
 	}

@@ -17,7 +17,7 @@ import (
 // server is a merchant's server that keeps what it was asked.
 type server struct {
 	mu     sync.Mutex
-	says   func(r *http.Request) (*http.Response, error)
+	says   roundTrip
 	at     []time.Time
 	url    []string
 	events []string
@@ -50,7 +50,7 @@ func (s *server) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // change gives the server another answer, and forgets how busy it was.
-func (s *server) change(says func(r *http.Request) (*http.Response, error)) {
+func (s *server) change(says roundTrip) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.says, s.most = says, 0
@@ -63,7 +63,7 @@ func (s *server) attempts() int {
 }
 
 // status answers with a status and headers, given as name, value, ….
-func status(code int, headers ...string) func(*http.Request) (*http.Response, error) {
+func status(code int, headers ...string) roundTrip {
 	return func(*http.Request) (*http.Response, error) {
 		a := answer(code, "{}")
 		for i := 0; i < len(headers); i += 2 {
@@ -76,7 +76,7 @@ func status(code int, headers ...string) func(*http.Request) (*http.Response, er
 func confirm(*http.Request) (*http.Response, error) { return ok() }
 
 // outage is a worker with one merchant, whose server is as it is told to be.
-func outage(t *testing.T, sweep time.Duration, events int, says func(*http.Request) (*http.Response, error)) (s *server, o *outbox, dir *shops, stop func()) {
+func outage(t *testing.T, sweep time.Duration, events int, says roundTrip) (s *server, o *outbox, dir *shops, stop func()) {
 	t.Helper()
 	s = &server{says: says}
 	o, dir = newOutbox(), newShops(t, shop("shop", "https://shop.example/"))
@@ -152,23 +152,23 @@ func TestFailingEndpointIsProbed(t *testing.T) {
 func TestServersMayAskForAPause(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		says func(start time.Time) func(*http.Request) (*http.Response, error)
+		says func(start time.Time) roundTrip
 		want time.Duration // to the second attempt, of whatever event
 	}{
-		"seconds": {func(time.Time) func(*http.Request) (*http.Response, error) { return status(429, "Retry-After", "120") }, 120 * time.Second},
-		"a date": {func(start time.Time) func(*http.Request) (*http.Response, error) {
+		"seconds": {func(time.Time) roundTrip { return status(429, "Retry-After", "120") }, 120 * time.Second},
+		"a date": {func(start time.Time) roundTrip {
 			return status(503, "Retry-After", start.Add(10*time.Minute).UTC().Format(http.TimeFormat))
 		}, 10 * time.Minute},
-		"too long": {func(time.Time) func(*http.Request) (*http.Response, error) {
+		"too long": {func(time.Time) roundTrip {
 			return status(429, "Retry-After", "4000000000")
 		}, time.Hour},
-		"longer than all": {func(time.Time) func(*http.Request) (*http.Response, error) {
+		"longer than all": {func(time.Time) roundTrip {
 			return status(429, "Retry-After", "99999999999999")
 		}, 5 * time.Second},
-		"no number":      {func(time.Time) func(*http.Request) (*http.Response, error) { return status(429, "Retry-After", "-5") }, 5 * time.Second},
-		"overloaded":     {func(time.Time) func(*http.Request) (*http.Response, error) { return status(502) }, 5 * time.Second},
-		"gateway":        {func(time.Time) func(*http.Request) (*http.Response, error) { return status(504) }, 5 * time.Second},
-		"not for errors": {func(time.Time) func(*http.Request) (*http.Response, error) { return status(500, "Retry-After", "120") }, 0},
+		"no number":      {func(time.Time) roundTrip { return status(429, "Retry-After", "-5") }, 5 * time.Second},
+		"overloaded":     {func(time.Time) roundTrip { return status(502) }, 5 * time.Second},
+		"gateway":        {func(time.Time) roundTrip { return status(504) }, 5 * time.Second},
+		"not for errors": {func(time.Time) roundTrip { return status(500, "Retry-After", "120") }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -224,7 +224,9 @@ func (l *lanes) learn(lane *lane, o outcome) {
 		doubled := min(lane.failures-breakAfter, 6)
 		wait = max(wait, min(l.probeWait<<doubled, l.probeWait*mostProbeWait))
 		// Their leases run out, and none of their attempts is spent.
-		l.metrics.Drops.WithLabelValues("broken").Add(float64(len(lane.queue)))
+		for range lane.queue {
+			l.metrics.Drops.WithLabelValues("broken").Inc()
+		}
 		lane.queue, lane.more = nil, false
 	}
 	if wait > 0 {

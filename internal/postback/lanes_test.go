@@ -34,7 +34,7 @@ func TestTurns(t *testing.T) {
 	}
 	l.add(jobs)
 	l.start()
-	for at := 0; at < len(flights); at++ {
+	for at := 0; at < len(flights); at++ { //nolint:intrange // it grows on the way
 		switch n := number[begun[at]]; {
 		case n < bad && n%2 == 0:
 		case n < bad:

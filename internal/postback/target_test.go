@@ -110,7 +110,8 @@ func TestAllowedNetworks(t *testing.T) {
 // fickle is a name server that gives another address at every question.
 func fickle(t *testing.T, addresses ...[4]byte) *net.Resolver {
 	t.Helper()
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	conn, err := listen.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +299,7 @@ func TestTLSIsVerified(t *testing.T) {
 	t.Parallel()
 	for name, versions := range map[string]uint16{"unknown authority": tls.VersionTLS13, "too old": tls.VersionTLS11} {
 		server := httptest.NewUnstartedServer(http.NotFoundHandler())
-		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: versions} //nolint:gosec // what must be refused
+		server.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: versions}
 		server.StartTLS()
 		defer server.Close() //nolint:revive // two servers for the test's length
 		if got := deliverOne(t, server.URL, postback.NewTransport(true)); got.State != postback.StateDue || got.Attempt.Status != 0 || got.Attempt.Error == "" {

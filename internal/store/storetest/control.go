@@ -39,7 +39,7 @@ func (h *House) mustControl(merchant *taker) *postback.Control {
 	if err != nil {
 		h.Fatal(err)
 	}
-	if rates, err = h.Store.SaveRates(h.Context(), rates); err != nil {
+	if _, err := h.Store.SaveRates(h.Context(), rates); err != nil {
 		h.Fatal(err)
 	}
 	h.mustExec("UPDATE deposits SET rates_id = (SELECT MAX(id) FROM rates)")
