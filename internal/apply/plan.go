@@ -232,10 +232,8 @@ func (p *planner) merchants() ([]*directory.Merchant, error) {
 
 func (p *planner) merchantSecrets(spec *merchant, m *directory.Merchant, have directory.MerchantSecrets) (err error) {
 	want := m.Secrets
-	s := directory.MerchantSecrets{
-		PluginAPI: slices.Clone(want.PluginAPI),
-		AccessKey: have.AccessKey, PrivateKey: have.PrivateKey, Webhook: have.Webhook,
-	}
+	s := have // what belongs to postbacks stays while there are none
+	s.PluginAPI = slices.Clone(want.PluginAPI)
 	if len(s.PluginAPI) == 0 {
 		// Both stay: a rotation under way is not ended by a file without secrets.
 		s.PluginAPI = slices.Clone(have.PluginAPI)
@@ -251,18 +249,43 @@ func (p *planner) merchantSecrets(spec *merchant, m *directory.Merchant, have di
 		return err
 	}
 	if spec.postback {
-		if s.AccessKey, err = p.secret("merchant", m.ID, "postback.access_key", want.AccessKey, have.AccessKey); err != nil {
-			return err
-		}
-		if s.PrivateKey, err = p.secret("merchant", m.ID, "postback.private_key", want.PrivateKey, have.PrivateKey); err != nil {
+		if err := p.postbackSecrets(m, &s, want, have); err != nil {
 			return err
 		}
 	}
-	if want.Webhook != "" || spec.noWebhook {
-		s.Webhook = want.Webhook
+	if spec.noWebhook {
+		s.Webhook, s.WebhookPrevious = "", ""
+	}
+	if spec.noClientCert {
+		s.ClientCert, s.ClientKey = "", ""
 	}
 	m.Secrets = s
 	return nil
+}
+
+func (p *planner) postbackSecrets(m *directory.Merchant, s *directory.MerchantSecrets, want, have directory.MerchantSecrets) (err error) {
+	if s.AccessKey, err = p.secret("merchant", m.ID, "postback.access_key", want.AccessKey, have.AccessKey); err != nil {
+		return err
+	}
+	if s.PrivateKey, err = p.secret("merchant", m.ID, "postback.private_key", want.PrivateKey, have.PrivateKey); err != nil {
+		return err
+	}
+	// A key ends its rotation by standing alone; one that is left out leaves a
+	// rotation under way as it is.
+	if want.PrivateKey != "" {
+		s.PrivateKeyPrevious = want.PrivateKeyPrevious
+	}
+	if want.Webhook != "" {
+		s.Webhook, s.WebhookPrevious = want.Webhook, want.WebhookPrevious
+	}
+	if want.ClientKey != "" {
+		s.ClientCert, s.ClientKey = want.ClientCert, want.ClientKey
+	}
+	if m.PostbackEd25519 && s.Ed25519 == "" {
+		// Not a secret to hand out: milaan postbacks key prints its public half.
+		s.Ed25519, err = directory.NewSigningKey()
+	}
+	return err
 }
 
 // checkMerchantSecrets reports plugin API secrets that would name two

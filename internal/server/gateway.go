@@ -87,6 +87,27 @@ func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) 
 	return t, nil
 }
 
+// OpenControl makes what an operator controls postbacks with, beside a gateway
+// or without one: a running gateway, or the next one, sends what is made due.
+// The caller closes the store.
+func OpenControl(ctx context.Context, c Config) (*postback.Control, store.Store, error) {
+	allowed, err := c.postbackAllow()
+	if err != nil {
+		return nil, nil, err
+	}
+	db, err := OpenStore(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	dir, err := directory.OpenCache(ctx, db)
+	if err != nil {
+		return nil, nil, errors.Join(err, db.Close())
+	}
+	return postback.NewControl(db, postback.Config{
+		Directory: dir, Rates: db, Now: time.Now, Transport: postback.NewTransport(c.AllowPrivateTargets, allowed...),
+	}), db, nil
+}
+
 // Gateway is a gateway of one process: its store, desk, worker and doors.
 type Gateway struct {
 	config    Config
@@ -178,9 +199,13 @@ func (g *Gateway) assemble(ctx context.Context) error {
 			return err
 		}
 	}
+	allowed, err := g.config.postbackAllow()
+	if err != nil {
+		return err
+	}
 	g.worker = postback.NewWorker(postback.Config{
 		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
-		Transport: postback.NewTransport(g.config.AllowPrivateTargets),
+		Transport: postback.NewTransport(g.config.AllowPrivateTargets, allowed...),
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})

@@ -30,7 +30,7 @@ import (
 type Store interface {
 	deposit.Store
 	directory.Store
-	postback.Store
+	postback.Archive
 	payment.Store
 	payout.Store
 	// SaveRates keeps exchange rates and gives them their number.
@@ -57,6 +57,8 @@ type Store interface {
 	intake.Positions
 	// DropAssignments forgets wallets that payers were shown before a time.
 	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DropAttempts forgets attempts to deliver that began before a time.
+	DropAttempts(ctx context.Context, before time.Time, limit int) (int64, error)
 	// Notices keep what the operator was told.
 	Notices() notice.Store
 	// Disputes lists bound credits that a bank contested.

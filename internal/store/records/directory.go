@@ -28,6 +28,12 @@ type merchantKeys struct {
 	AccessKey     string   `json:"access_key"`
 	PrivateKey    string   `json:"private_key"`
 	Webhook       string   `json:"webhook"`
+
+	PrivateKeyPrevious string `json:"private_key_previous,omitempty"`
+	WebhookPrevious    string `json:"webhook_previous,omitempty"`
+	Ed25519            string `json:"ed25519,omitempty"`
+	ClientCert         string `json:"client_cert,omitempty"`
+	ClientKey          string `json:"client_key,omitempty"`
 }
 
 // DirectoryVersion reads the stored directory's version.
@@ -151,6 +157,9 @@ func (r *Records) openMerchantKeys(sealed []byte, place string) (directory.Merch
 	}
 	s.WithdrawalKey, s.AccessKey = directory.Secret(keys.WithdrawalKey), directory.Secret(keys.AccessKey)
 	s.PrivateKey, s.Webhook = directory.Secret(keys.PrivateKey), directory.Secret(keys.Webhook)
+	s.PrivateKeyPrevious, s.WebhookPrevious = directory.Secret(keys.PrivateKeyPrevious), directory.Secret(keys.WebhookPrevious)
+	s.Ed25519 = directory.Secret(keys.Ed25519)
+	s.ClientCert, s.ClientKey = directory.Secret(keys.ClientCert), directory.Secret(keys.ClientKey)
 	return s, nil
 }
 
@@ -158,6 +167,8 @@ func (r *Records) sealMerchantKeys(s directory.MerchantSecrets, place string) ([
 	keys := merchantKeys{
 		WithdrawalKey: s.WithdrawalKey.Reveal(), AccessKey: s.AccessKey.Reveal(),
 		PrivateKey: s.PrivateKey.Reveal(), Webhook: s.Webhook.Reveal(),
+		PrivateKeyPrevious: s.PrivateKeyPrevious.Reveal(), WebhookPrevious: s.WebhookPrevious.Reveal(),
+		Ed25519: s.Ed25519.Reveal(), ClientCert: s.ClientCert.Reveal(), ClientKey: s.ClientKey.Reveal(),
 	}
 	for _, k := range s.PluginAPI {
 		keys.PluginAPI = append(keys.PluginAPI, k.Reveal())

@@ -152,6 +152,9 @@ var checks = []check{
 	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0`},
 	{"postback %v has no withdrawal", `SELECT p.id FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.withdrawal_id AND w.merchant = p.merchant
 		WHERE w.id IS NULL AND p.withdrawal_id <> 0`},
+	{"attempt %v is at postback %v, which is not kept", `SELECT a.id, a.postback FROM postback_attempts a LEFT JOIN postbacks p ON p.id = a.postback WHERE p.id IS NULL`},
+	{"postback %v is %v with a refused target, or will be sent although it has no time", `SELECT id, state FROM postbacks
+		WHERE (refused <> '' AND state <> 'dead') OR (state IN ('due', 'held')) <> (next_at > 0)`},
 	// 6: states are drawn, and each is in the audit log.
 	{"claim %v is %v without a time of settling, or open with one", `SELECT id, state FROM claims WHERE (state IN ('waiting', 'pending')) <> (settled_at = 0)`},
 	{"claim %v is %v, but the audit log does not say so", `SELECT c.id, c.state FROM claims c

@@ -30,7 +30,7 @@ type statements struct {
 	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
 	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport                                            *sql.Stmt
+	addMessage, addReport, addAttempt                                *sql.Stmt
 	begin, commit, rollback                                          *sql.Stmt
 }
 
@@ -111,6 +111,7 @@ func (s *statements) all() []preparation {
 		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
+		{&s.addAttempt, records.AttemptStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
 	}
 }

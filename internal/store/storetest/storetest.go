@@ -100,6 +100,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Settle", testSettle},
 		{"Queries", testQueries},
 		{"Outbox", testOutbox},
+		{"Control", testControl},
 		{"Duties", testDuties},
 		{"Rates", testRates},
 		{"Verify", testVerify},

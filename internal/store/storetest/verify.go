@@ -42,6 +42,10 @@ var damages = []struct {
 		SELECT 999999, 1, kind, debit, credit, amount, currency, at FROM postings WHERE kind = 'deposit'`, "posting 999999/1 is of a credit, movement, withdrawal or deposit that is not kept"},
 	{"a posting's kind", true, `UPDATE postings SET kind = 'credit' WHERE kind = 'deposit'`, "was not posted as it is"},
 	{"a postback delivered by nobody", false, `UPDATE postbacks SET state = 'delivered'`, "is delivered with delivery at 0"},
+	{"a postback that is due without a time", false, `UPDATE postbacks SET next_at = 0`, "although it has no time"},
+	{"a refused target that is due", false, `UPDATE postbacks SET refused = 'x'`, "with a refused target"},
+	{"an attempt at nothing", false, `INSERT INTO postback_attempts (postback, number, at, latency, status, error, answer)
+		SELECT 999999, 1, 1, 1, 200, '', body FROM postbacks`, "is at postback 999999, which is not kept"},
 	{"ids given again", false, `UPDATE id_blocks SET next = 1`, "which was given before"},
 	{"a credit's state", false, `UPDATE credits SET state = 'unclaimed' WHERE state = 'bound'`, "is unclaimed with claim"},
 	{"a credit made free", false, `UPDATE credits SET state = 'unclaimed', claim_id = 0 WHERE state = 'bound'`, "is unclaimed with claim 0"},
