@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -25,7 +24,7 @@ func Example() {
 
 	c, err := client.New(client.Config{API: gateway.URL, Merchant: "shop", Secret: "s3cret"})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	outcome, err := c.Activate(context.Background(), client.Activation{
 		Method: "upi_l", Label: "55", UTR: "321323438267", Amount: 500 * money.Rupee, CustomID: "order-1001",
@@ -49,18 +48,18 @@ func Example() {
 func ExampleClient_WindowURL() {
 	c, err := client.New(client.Config{API: "https://api.shop.example", Secret: "s3cret", PrivateKey: "PK"})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	link, err := c.WindowURL(client.Link{
 		Label: "55", CustomID: "order-1001", Amount: 49950, Method: "upi_l",
 		SuccessURL: "https://shop.example/return",
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	u, err := url.Parse(link)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	fmt.Println(u.Host, u.Query().Get("fixed_amount"))
 	fmt.Println(u.Query().Get("success_url"))
@@ -98,7 +97,7 @@ func ExampleNewHandler() {
 		Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	http.Handle("POST /postback", handler)
 
@@ -149,27 +148,28 @@ func pay(ctx context.Context, p client.Postback) error {
 // A database that remembers: no postback is lost or taken twice, whenever the
 // shop is stopped.
 func ExampleSeen() {
+	ctx := context.Background()
 	db, err := sql.Open("sqlite", "file:orders?mode=memory&cache=shared")
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
-	if _, err := db.Exec(`CREATE TABLE taken (postback TEXT PRIMARY KEY);
+	if _, err := db.ExecContext(ctx, `CREATE TABLE taken (postback TEXT PRIMARY KEY);
 		CREATE TABLE orders (id TEXT PRIMARY KEY, label TEXT, received INTEGER);
 		INSERT INTO orders VALUES ('order-1001', '55', 0)`); err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	seen := database{db}
 	p := client.Postback{CustomID: "order-1001", Label: "55", UTR: "321323438267", Amount: 500 * money.Rupee}
 	for range 2 { // it is delivered twice
-		if err := seen.Once(context.Background(), p.Key(), func(ctx context.Context) error { return pay(ctx, p) }); err != nil {
-			log.Fatal(err)
+		if err := seen.Once(ctx, p.Key(), func(ctx context.Context) error { return pay(ctx, p) }); err != nil {
+			panic(err)
 		}
 	}
 	var received int64
-	if err := db.QueryRow(`SELECT received FROM orders WHERE id = 'order-1001'`).Scan(&received); err != nil {
-		log.Fatal(err)
+	if err := db.QueryRowContext(ctx, `SELECT received FROM orders WHERE id = 'order-1001'`).Scan(&received); err != nil {
+		panic(err)
 	}
 	fmt.Println(money.Paise(received))
 	// Output: 500
