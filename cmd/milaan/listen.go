@@ -73,20 +73,22 @@ func (l listenCommand) Run(ctx context.Context, term terminal) error {
 		BaseContext: func(net.Listener) context.Context { return ctx }, // an interrupt ends what hangs
 		ErrorLog:    slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
 	e.greet(listener.Addr().String())
-	select {
-	case err = <-served:
-	case <-ctx.Done():
+	stopped := make(chan error, 1)
+	forget := context.AfterFunc(ctx, func() {
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), listenStop)
 		defer cancel()
-		if server.Shutdown(stopping) != nil {
+		err := server.Shutdown(stopping)
+		if err != nil {
 			err = server.Close()
 		}
-		<-served
+		stopped <- err
+	})
+	defer forget()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
 	}
-	return errors.Join(err, e.failed())
+	return errors.Join(<-stopped, e.failed())
 }
 
 // ear hears deliveries.
@@ -189,7 +191,7 @@ func (e *ear) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", d.Answer.contentType)
 	w.WriteHeader(d.Answer.Status)
-	_, _ = io.WriteString(w, d.Answer.Body) // a gateway that went away asks again
+	_, _ = io.WriteString(w, d.Answer.Body) //nolint:gosec // no page: the answer of the developer's own application, for the gateway
 }
 
 func (e *ear) inspect(r *http.Request, body []byte) delivery {

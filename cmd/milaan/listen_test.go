@@ -161,8 +161,17 @@ func TestListenSaysWhatIsWrong(t *testing.T) {
 			t.Errorf("a stranger steers the terminal: %q", text)
 		}
 	}
-	if res, err := http.Get(l.address); err != nil || res.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("GET gives %v, %v", res, err)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, l.address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("GET is answered with %d", res.StatusCode)
 	}
 }
 
