@@ -22,9 +22,12 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 type parseCommand struct {
@@ -51,7 +54,7 @@ func newReader() (*intake.Reader, error) {
 }
 
 // parse prints what read understands, one JSON object a line.
-func (s source) parse(term terminal, read func(r *intake.Reader, in io.Reader, print func(any) error) error) (err error) {
+func (s source) parse(term terminal, read func(r *intake.Reader, in io.Reader, show func(any) error) error) (err error) {
 	reader, err := newReader()
 	if err != nil {
 		return err
@@ -74,8 +77,8 @@ type parseSMS struct{ source }
 
 // Run prints what milaan understands of SMS; it changes nothing.
 func (p parseSMS) Run(term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
-		return r.ParseSMS(in, func(reading feed.Reading) error { return print(reading) })
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
+		return r.ParseSMS(in, func(reading feed.Reading) error { return show(reading) })
 	})
 }
 
@@ -83,8 +86,8 @@ type parseEmail struct{ source }
 
 // Run prints what milaan understands of e-mails; it changes nothing.
 func (p parseEmail) Run(ctx context.Context, term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
-		return r.ParseEmail(ctx, in, func(reading feed.Reading) error { return print(reading) })
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
+		return r.ParseEmail(ctx, in, func(reading feed.Reading) error { return show(reading) })
 	})
 }
 
@@ -95,13 +98,13 @@ type parseStatement struct {
 
 // Run prints what milaan understands of a statement; it changes nothing.
 func (p parseStatement) Run(ctx context.Context, term terminal) error {
-	return p.parse(term, func(r *intake.Reader, in io.Reader, print func(any) error) error {
+	return p.parse(term, func(r *intake.Reader, in io.Reader, show func(any) error) error {
 		file, err := spool(in)
 		if err != nil {
 			return err
 		}
 		defer file.discard()
-		return r.ParseStatement(ctx, intake.File{ReaderAt: file, Size: file.size, Format: p.Format}, func(l intake.ParsedLine) error { return print(l) })
+		return r.ParseStatement(ctx, intake.File{ReaderAt: file, Size: file.size, Format: p.Format}, func(l intake.ParsedLine) error { return show(l) })
 	})
 }
 
@@ -160,13 +163,12 @@ func (i importStatement) Run(ctx context.Context, s *settings, term terminal) (e
 		return err
 	}
 	var imported intake.Imported
-	if err := atStore(ctx, s, func(ctx context.Context, desk *deposit.Desk, db store.Store) error {
-		wallet := desk.Directory.Current().Wallet(i.Wallet)
+	if err := withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
+		wallet := t.Desk.Directory.Current().Wallet(i.Wallet)
 		if wallet == nil {
 			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", i.Wallet)
 		}
-		importer := &intake.Importer{Desk: desk, Ledger: db, Now: time.Now}
-		imported, err = importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
+		imported, err = t.Importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
 			ReaderAt: file, Size: info.Size(), Name: filepath.Base(i.File), Format: i.Format, Actor: "operator:" + i.Actor,
 			Progress: progress(term),
 		})
@@ -206,7 +208,7 @@ func writeImported(out io.Writer, i *intake.Imported) error {
 	}{
 		{"statement", fmt.Sprintf("%s, %s, %s to %s", s.Name, s.Layout, day(s.From), day(s.To))},
 		{"read", i.Read}, {"new", i.New}, {"already known", i.Known}, {"matched", i.Matched},
-		{"other movements", i.Recorded}, {"no money moved", i.NotCredit}, {"credits without UTR", i.NoUTR},
+		{"other movements", i.Recorded}, {"of them withdrawals", i.Payouts}, {"no money moved", i.NotCredit}, {"credits without UTR", i.NoUTR},
 		{"not understood", i.Unread}, {"refused", i.Refused},
 	}
 	if s.Closing != nil {
@@ -319,8 +321,9 @@ func writeReconciliation(out io.Writer, r *records.Reconciliation) error {
 }
 
 type feedsCommand struct {
-	List  feedsList  `cmd:"" default:"withargs" help:"How each feed is: what it brought, when last, and what is wrong."`
-	Inbox feedsInbox `cmd:"" help:"Messages that a person should look at: not understood, without a UTR, refused."`
+	List   feedsList   `cmd:"" default:"withargs" help:"How each feed is: what it brought, when last, and what is wrong."`
+	Credit feedsCredit `cmd:"" help:"Book a credit that the bank shows and no feed could report."`
+	Inbox  feedsInbox  `cmd:"" help:"Messages that a person should look at: not understood, without a UTR, refused."`
 }
 
 type feedsInbox struct {
@@ -366,8 +369,76 @@ func (f feedsInbox) Run(ctx context.Context, s *settings, term terminal) error {
 				text = "(its text was dropped: its time was up)"
 			}
 			_, _ = fmt.Fprintf(term.out, "    %s\n", clip(text))
+			if err := writeReferral(ctx, db, term.out, m); err != nil {
+				return err
+			}
 		}
 		return nil
+	})
+}
+
+// writeReferral says which payment a message names by its reference.
+func writeReferral(ctx context.Context, db store.Store, out io.Writer, m *deposit.KeptMessage) error {
+	ref := payment.FindReference(m.Note, m.Reference, string(m.Raw))
+	if ref == "" {
+		return nil
+	}
+	referrals, err := db.FindReferrals(ctx, []string{ref})
+	if err != nil {
+		return err
+	}
+	for _, r := range referrals {
+		_, _ = fmt.Fprintf(out, "    names payment %s of %s, label %s, %s\n", r.CustomID, r.Merchant, r.Label, money.Format(r.Amount, money.English))
+	}
+	return nil
+}
+
+type feedsCredit struct {
+	Wallet string `required:"" help:"The wallet it came in on."`
+	UTR    string `required:"" name:"utr" help:"Its UTR, as the bank shows it."`
+	Amount string `required:"" help:"Rupees, such as 500 or 500.50."`
+	Payer  string `help:"Who paid: a UPI ID or a name."`
+	Why    string `required:"" help:"Where you saw it: kept with it."`
+	Actor  string `help:"Who says so: kept with it." env:"USER" default:"operator"`
+}
+
+// Run books a credit on an operator's word: one that a bank shows, and no feed
+// could report.
+func (c feedsCredit) Run(ctx context.Context, s *settings, term terminal) error {
+	utr, err := upi.ParseUTR(c.UTR)
+	if err != nil {
+		return usageError{err}
+	}
+	amount, err := money.ParsePositive(c.Amount)
+	if err != nil {
+		return usageError{fmt.Errorf("--amount: %w", err)}
+	}
+	now := time.Now()
+	e := feed.Entry{UTR: utr, Amount: amount, Currency: money.INR, Note: c.Why, At: now.UTC().Truncate(time.Microsecond), Trust: feed.Confirmed}
+	if vpa, err := upi.ParseVPA(c.Payer); err == nil {
+		e.PayerVPA = string(vpa)
+	} else {
+		e.PayerName = c.Payer
+	}
+	return atDesk(ctx, s, func(ctx context.Context, desk *deposit.Desk) error {
+		if desk.Directory.Current().Wallet(c.Wallet) == nil {
+			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", c.Wallet)
+		}
+		source := &directory.Feed{ID: "operator:" + c.Actor, Kind: directory.FeedJSON, Wallet: c.Wallet}
+		taken, err := desk.Ingest(ctx, source, []feed.Item{{Credit: &e}})
+		if err != nil {
+			return err
+		}
+		out := taken.Outcomes[0]
+		if out.Result == feed.Refused {
+			return errors.New(out.Why)
+		}
+		_, err = fmt.Fprintf(term.out, "credit %d is %s", out.CreditID, out.Result)
+		if out.Settled {
+			_, _ = fmt.Fprint(term.out, ", and settled a claim")
+		}
+		_, _ = fmt.Fprintln(term.out)
+		return err
 	})
 }
 

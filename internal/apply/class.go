@@ -172,6 +172,19 @@ var payoutClass = class[directory.PayoutDesk]{
 		return []attribute{
 			{name: "kind", text: d.Kind},
 			{name: "method", text: d.Method},
+			{name: "wallets", text: strings.Join(d.Wallets, " ")},
+			rupees("min", d.Min),
+			rupees("max", d.Max),
+			rupees("merchant_per_day", d.MerchantDay),
+			rupees("label_per_day", d.LabelDay),
+			rupees("approve_above", d.ApproveAbove),
+			{name: "layout", text: d.Layout},
+			{name: "codes", text: pairsText(d.Codes, strconv.Quote)},
+			{name: "account", text: d.Account},
+			{name: "key_id", text: d.KeyID},
+			{name: "address", text: d.Address},
+			hidden("key", d.Secrets.Key),
+			hidden("webhook_secret", d.Secrets.Webhook),
 		}
 	},
 }

@@ -265,13 +265,33 @@ func readRule(v value, i int) rule {
 }
 
 func readPayout(v value, _ int) payout {
-	o := v.object("id", "kind", "method")
+	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "approve_above",
+		"layout", "codes", "account", "key_id", "key", "webhook_secret", "address")
 	o.need("id", "kind", "method")
-	return payout{object: o, want: directory.PayoutDesk{
-		ID:     o.matching("id", checkID),
-		Kind:   o.matching("kind", oneOf("manual")),
-		Method: o.matching("method", checkType),
+	d := payout{object: o, want: directory.PayoutDesk{
+		ID:           o.matching("id", checkID),
+		Kind:         o.matching("kind", oneOf(directory.PayoutManual, directory.PayoutFiles, directory.PayoutRazorpayX, directory.PayoutSandbox)),
+		Method:       o.matching("method", checkType),
+		Wallets:      o.list("wallets", checkID),
+		Min:          o.rupees("min"),
+		Max:          o.rupees("max"),
+		MerchantDay:  o.rupees("merchant_per_day"),
+		LabelDay:     o.rupees("label_per_day"),
+		ApproveAbove: o.rupees("approve_above"),
+		Layout:       o.text("layout", ""),
+		Account:      o.matching("account", checkAccount),
+		KeyID:        o.text("key_id", ""),
+		Address:      o.text("address", ""),
+		Secrets:      directory.PayoutSecrets{Key: o.secret("key"), Webhook: o.secret("webhook_secret")},
 	}}
+	if v, ok := o.fields["codes"]; ok {
+		d.want.Codes = make(map[string]string)
+		v.pairs(func(name string, at value) { d.want.Codes[name], _ = at.oneLine() })
+	}
+	if w := &d.want; w.Max > 0 && w.Max < w.Min {
+		o.field("max").wrong("%s is below min %s: raise it, or write 0 for no bound", w.Max, w.Min)
+	}
+	return d
 }
 
 func checkID(s string) (string, error) {

@@ -107,7 +107,7 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	c.Feeds = reconcile(p, feedClass, current.Feeds, feeds, file.feeds.declared)
 	rules := wanted(file.rules, func(r *rule) directory.Rule { return r.want })
 	c.Rules = reconcile(p, ruleClass, current.Rules, rules, file.rules.declared)
-	payouts := wanted(file.payouts, func(d *payout) directory.PayoutDesk { return d.want })
+	payouts := p.payouts()
 	c.Payouts = reconcile(p, payoutClass, current.Payouts, payouts, file.payouts.declared)
 	if !p.Empty() {
 		c.Accounts = missingAccounts(after(current, *c))
@@ -320,6 +320,20 @@ func keepSecrets(s, have directory.FeedSecrets) directory.FeedSecrets {
 	}
 }
 
+// payouts are the desks that the file wants. Secrets that it omits stay as they are
+// stored.
+func (p *planner) payouts() []*directory.PayoutDesk {
+	desks := wanted(p.file.payouts, func(d *payout) directory.PayoutDesk { return d.want })
+	stored := index(p.current.Payouts, payoutClass)
+	for i, d := range desks {
+		if old := stored.find(p, p.file.payouts.items[i].field("id"), d.ID); old != nil && old.Kind == d.Kind {
+			d.Secrets.Key = cmp.Or(d.Secrets.Key, old.Secrets.Key)
+			d.Secrets.Webhook = cmp.Or(d.Secrets.Webhook, old.Secrets.Webhook)
+		}
+	}
+	return desks
+}
+
 // checkWallets holds wallets to what they were: money stands booked on them.
 func (p *planner) checkWallets() {
 	stored := index(p.current.Wallets, walletClass)
@@ -496,6 +510,7 @@ func missingAccounts(c directory.Contents) []ledger.Account {
 	open(ledger.FeesCode, ledger.Revenue)
 	for _, m := range c.Merchants {
 		open(ledger.MerchantCode(m.ID), ledger.Liability)
+		open(ledger.HoldCode(m.ID), ledger.Liability)
 	}
 	for _, w := range c.Wallets {
 		open(ledger.WalletCode(w.ID), ledger.Asset)

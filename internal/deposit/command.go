@@ -225,22 +225,22 @@ func (r *review) run(b *book) error {
 	return refuse(CreditNotFree, fmt.Sprintf("Credit %d is not free for claim %d: it is another claim's, was reversed, or is on a wallet that does not serve the merchant", want, c.ID))
 }
 
-// clear is an operator's word on a contested credit: they compared it with the
+// clearing is an operator's word on a contested credit: they compared it with the
 // bank.
-type clear struct {
+type clearing struct {
 	id    int64
 	utr   upi.UTR
 	actor string
 	why   string
 }
 
-func (*clear) name() string   { return "clear" }
-func (*clear) caller() string { return "operator" }
-func (*clear) weight() int    { return 1 }
+func (*clearing) name() string   { return "clear" }
+func (*clearing) caller() string { return "operator" }
+func (*clearing) weight() int    { return 1 }
 
-func (c *clear) need(k *Keys, _ *directory.Snapshot) { k.UTRs[c.utr] = struct{}{} }
+func (c *clearing) need(k *Keys, _ *directory.Snapshot) { k.UTRs[c.utr] = struct{}{} }
 
-func (c *clear) run(b *book) error {
+func (c *clearing) run(b *book) error {
 	for _, credit := range b.facts.Credits[c.utr] {
 		if credit.ID != c.id {
 			continue

@@ -180,7 +180,7 @@ func (d *Desk) Clear(ctx context.Context, credit int64, actor, why string) error
 	if err != nil {
 		return err
 	}
-	return d.do(ctx, &clear{id: c.ID, utr: c.UTR, actor: actor, why: why})
+	return d.do(ctx, &clearing{id: c.ID, utr: c.UTR, actor: actor, why: why})
 }
 
 // ExpireDue ends the waiting claims whose time is up and returns how many.

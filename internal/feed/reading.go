@@ -31,7 +31,7 @@ const (
 
 // Reading is what a parser understood of one bank message or one line of a
 // statement. Whatever the text did not say for certain is left empty.
-type Reading struct {
+type Reading struct { //nolint:recvcheck // encoding/json needs the value for one way and the pointer for the other
 	Kind Kind
 	// UTR is the payment's reference; "" where the text holds none that is one
 	// for certain.

@@ -15,9 +15,9 @@ type Hours interface {
 	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
 }
 
-// judgedBy is how far back a feed's habits are looked at: four weeks, and a day
-// that lets the fourth count in full.
-const judgedBy = 29 * 24 * time.Hour
+// judgedBy is how far back a feed's habits are looked at: so long that a silence
+// of a month is one still.
+const judgedBy = 8 * 7 * 24 * time.Hour
 
 // Health judges the feeds that are not retired, in the directory's order. Feeds
 // of statements are no streams: nobody expects them at an hour.

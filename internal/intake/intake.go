@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/bankhook"
 	"github.com/milaan/milaan/internal/feed/mail"
 	"github.com/milaan/milaan/internal/feed/sms"
+	"github.com/milaan/milaan/internal/payment"
 )
 
 // Errors of a request to a feed.
@@ -197,7 +199,7 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 	digest := sha256.New()
 	_, _ = fmt.Fprintf(digest, "%q %q %d", m.Sender, m.Text, m.SentAt.UnixMilli()) // a hash never fails
 	message := &feed.Message{
-		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: m.Sender, SentAt: m.SentAt, Reading: reading,
+		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: storable(m.Sender), SentAt: m.SentAt, Reading: reading,
 	}
 	item := feed.Item{Place: m.Index, Message: message}
 	if refusal != nil {
@@ -213,22 +215,31 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 		arrived = m.ReceivedAt
 	}
 	r.settle(&item, w, feed.Provisional, arrived)
+	refer(&item, m.Text)
 	return item
 }
 
+// storable is a text as every database keeps it: PostgreSQL takes neither NUL nor
+// what is not UTF-8, and would refuse the payment with it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
 // speaker is the bank that a header speaks for, and why it is not believed. A
-// wallet that names no bank takes the word of any bank that is known.
+// wallet that names no bank takes the word of any bank that is known, unless the
+// feed names its senders.
 func speaker(sender string, w *directory.Wallet, f *directory.Feed) (bank string, refusal error) {
 	err := sms.Trusted(sender, w.Bank, f.Senders)
-	if err != nil && !errors.Is(err, sms.ErrNoBank) {
+	if errors.Is(err, sms.ErrNoBank) && len(f.Senders) == 0 {
+		err = nil
+	}
+	if err != nil {
 		return "", err
 	}
 	if w.Bank != "" {
 		return w.Bank, nil
 	}
-	if bank, err = sms.BankOf(sender); err != nil {
-		return "", nil // one of the feed's own senders
-	}
+	bank, _ = sms.BankOf(sender) // one of the feed's own senders is of no bank that is known
 	return bank, nil
 }
 
@@ -254,6 +265,14 @@ func (r *Reader) settle(item *feed.Item, w *directory.Wallet, trust feed.Trust, 
 		m.Kind, m.Why = feed.Unparsed, "its time lies ahead by more than a day"
 	default:
 		item.Credit = &entry
+	}
+}
+
+// refer notes the payment's reference where the text has it and no field of the
+// reading does.
+func refer(item *feed.Item, text string) {
+	if e := item.Credit; e != nil && e.Reference == "" && payment.FindReference(e.Note) == "" {
+		e.Reference = payment.FindReference(text)
 	}
 }
 
@@ -295,7 +314,12 @@ func (r *Reader) readHook(p *bankhook.Provider, f *directory.Feed, w *directory.
 		item := feed.Item{Place: i, Message: &feed.Message{
 			Raw: req.Body, Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: p.Kind() + " " + event.ID, Reading: event.Readings[i],
 		}}
-		r.settle(&item, w, feed.Confirmed, time.Time{})
+		if m := item.Message; m.Kind == feed.Credit && !sms.TailFits(m.AccountTail, w.Account) {
+			// It may be a virtual account of this very wallet: only a person can tell.
+			m.Kind, m.Why = feed.Unparsed, "it came to an account that does not end as the wallet's: correct the wallet's account, or leave it out"
+		} else {
+			r.settle(&item, w, feed.Confirmed, time.Time{})
+		}
 		report.Items = append(report.Items, item)
 	}
 	return report, nil

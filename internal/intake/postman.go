@@ -135,8 +135,7 @@ func (p *Postman) deliver(ctx context.Context, id string, raw []byte) error {
 		return fmt.Errorf("feed %s: wallet %s is not in the directory", f.ID, f.Wallet)
 	}
 	report, err := p.Reader.readMail(ctx, f, wallet, raw)
-	var bad *BodyError
-	if errors.As(err, &bad) {
+	if _, unreadable := errors.AsType[*BodyError](err); unreadable {
 		p.Log.WarnContext(ctx, "a message can't be read and is passed over", "feed", id, "error", err)
 		return nil
 	}

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -14,8 +15,9 @@ import (
 // Store keeps what the operator was told, by the key of the trouble, as JSON of
 // this package's own.
 type Store interface {
+	// Load returns what was saved last, nothing at first.
 	Load(ctx context.Context) (map[string]json.RawMessage, error)
-	// Save keeps these states and no others.
+	// Save keeps these states and no others. The map is not to be changed.
 	Save(ctx context.Context, states map[string]json.RawMessage) error
 }
 
@@ -37,6 +39,7 @@ const (
 	mostFlaps   = 5              // doublings of ClearAfter
 	mostRetries = 6              // doublings of RetryAfter
 	mostRetry   = time.Hour
+	saveTimeout = 5 * time.Second
 	mostFaults  = 3 // after so many in a row a sender rests until the next Tick
 )
 
@@ -50,7 +53,7 @@ type state struct {
 	// GoneAt is since when it is gone; zero while it is there.
 	GoneAt  time.Time        `json:"gone_at,omitzero"`
 	Over    bool             `json:"over,omitempty"`  // gone for long enough
-	Flaps   int              `json:"flaps,omitempty"` // times it came back within a day
+	Flaps   uint             `json:"flaps,omitempty"` // times it came back within a day
 	Episode int              `json:"episode"`         // counts from 1
 	Told    map[string]*told `json:"told,omitempty"`  // by the sender's name
 }
@@ -66,7 +69,7 @@ type told struct {
 	// vain, and RetryAt is when the next may be.
 	Due     kind      `json:"due,omitempty"`
 	DueAt   time.Time `json:"due_at,omitzero"`
-	Failed  int       `json:"failed,omitempty"`
+	Failed  uint      `json:"failed,omitempty"`
 	RetryAt time.Time `json:"retry_at,omitzero"`
 }
 
@@ -77,6 +80,7 @@ type Board struct {
 	senders  map[string]Sender
 	settings Settings
 	states   map[string]*state
+	saved    map[string]json.RawMessage // what the store has
 }
 
 // NewBoard makes a board that goes on where the one before it ended. The names of
@@ -90,7 +94,7 @@ func NewBoard(ctx context.Context, store Store, senders map[string]Sender, setti
 	if err != nil {
 		return nil, fmt.Errorf("load the notices: %w", err)
 	}
-	b := &Board{store: store, senders: senders, settings: settings, states: make(map[string]*state, len(kept))}
+	b := &Board{store: store, senders: senders, settings: settings, states: make(map[string]*state, len(kept)), saved: kept}
 	for key, text := range kept {
 		s := new(state)
 		if err := json.Unmarshal(text, s); err != nil {
@@ -109,12 +113,13 @@ func (b *Board) Tick(ctx context.Context, now time.Time, troubles []Trouble) err
 	b.note(now, troubles)
 	// Kept before it is told, too: a notice keeps its id when a gateway that died
 	// over it is back.
-	errs := []error{b.save(ctx)}
-	errs = append(errs, b.tell(ctx, now))
-	if b.forget(now); len(b.senders) > 0 {
-		errs = append(errs, b.save(ctx))
-	}
-	return errors.Join(errs...)
+	before := b.save(ctx)
+	untold := b.tell(ctx, now)
+	b.forget(now)
+	// Kept though this gateway ends meanwhile, or it would be told again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	return errors.Join(before, untold, b.save(ctx))
 }
 
 // note brings the states up to date.
@@ -254,6 +259,7 @@ func (b *Board) forget(now time.Time) {
 	})
 }
 
+// save keeps the states where they have changed.
 func (b *Board) save(ctx context.Context) error {
 	states := make(map[string]json.RawMessage, len(b.states))
 	for key, s := range b.states {
@@ -263,8 +269,12 @@ func (b *Board) save(ctx context.Context) error {
 		}
 		states[key] = text
 	}
+	if maps.EqualFunc(states, b.saved, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) }) {
+		return nil
+	}
 	if err := b.store.Save(ctx, states); err != nil {
 		return fmt.Errorf("keep the notices: %w", err)
 	}
+	b.saved = states
 	return nil
 }

@@ -20,15 +20,20 @@ var start = time.Date(2026, 5, 4, 4, 50, 0, 0, time.UTC)
 type memory struct {
 	states map[string]json.RawMessage
 	err    error
+	saves  int
 }
 
 func (m *memory) Load(context.Context) (map[string]json.RawMessage, error) {
 	return maps.Clone(m.states), m.err
 }
 
-func (m *memory) Save(_ context.Context, states map[string]json.RawMessage) error {
+func (m *memory) Save(ctx context.Context, states map[string]json.RawMessage) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if m.err == nil {
 		m.states = states
+		m.saves++
 	}
 	return m.err
 }
@@ -261,8 +266,17 @@ func TestBoardStore(t *testing.T) {
 	if got := out.take(); got != "a" {
 		t.Errorf("sent %q", got)
 	}
-	// What is over and told is dropped after a day.
+	// What doesn't change is not saved again.
 	store.err = nil
+	for minute := range 10 {
+		if err := board.Tick(t.Context(), start.Add(time.Duration(3+minute)*time.Minute), []notice.Trouble{trouble("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if store.saves != 1 {
+		t.Errorf("saved %d times, want once", store.saves)
+	}
+	// What is over and told is dropped after a day.
 	for _, hour := range []int{1, 2, 30} {
 		if err := board.Tick(t.Context(), start.Add(time.Duration(hour)*time.Hour), nil); err != nil {
 			t.Fatal(err)
@@ -325,6 +339,56 @@ func TestBoardProperties(t *testing.T) {
 		}
 		if len(store.states) != 0 {
 			t.Fatalf("kept %s", store.states)
+		}
+	})
+}
+
+// ending is a sender in whose time the gateway ends.
+type ending struct {
+	outbox
+	end context.CancelFunc
+}
+
+func (e *ending) Send(ctx context.Context, n notice.Notice) error {
+	e.end()
+	return e.outbox.Send(ctx, n)
+}
+
+func TestBoardKeepsWhatWasSentAtTheEnd(t *testing.T) {
+	t.Parallel()
+	store := new(memory)
+	ctx, cancel := context.WithCancel(t.Context())
+	out := &ending{end: cancel}
+	senders := map[string]notice.Sender{"out": out}
+	for _, ctx := range []context.Context{ctx, t.Context()} {
+		if err := newBoard(t, store, senders).Tick(ctx, start, []notice.Trouble{trouble("a")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := out.take(); got != "a" {
+		t.Errorf("sent %q", got)
+	}
+}
+
+// FuzzBoard: whatever a store holds is refused, or can be gone on with.
+func FuzzBoard(f *testing.F) {
+	f.Add("feed/a/silent", `{"code":"silent","severity":"warning","since":"2026-05-04T04:50:00Z","episode":1,"told":{"out":{"raised":1,"at":"2026-05-04T04:50:00Z"}}}`)
+	f.Add("a", `null`)
+	f.Add("a", `{"flaps":-1}`)
+	f.Add("a", `{"episode":-3,"flaps":99,"told":{"out":null}}`)
+	f.Add("a", `{"over":true,"episode":3,"told":{"out":{"due":"cleared","failed":99}}}`)
+	f.Fuzz(func(t *testing.T, key, text string) {
+		store := &memory{states: map[string]json.RawMessage{key: json.RawMessage(text)}}
+		out := &outbox{failing: 1}
+		board, err := notice.NewBoard(t.Context(), store, map[string]notice.Sender{"out": out}, notice.Settings{})
+		if err != nil {
+			return
+		}
+		for day := range 4 {
+			_ = board.Tick(t.Context(), start.AddDate(0, 0, day), []notice.Trouble{trouble("b")})
+		}
+		if len(out.sent) < 3 { // of b: raised, and reminded
+			t.Fatalf("sent %d notices", len(out.sent))
 		}
 	})
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io"
-	"log"
 	"mime"
 	"mime/quotedprintable"
 	"net"
@@ -77,6 +76,12 @@ func (s *session) Data(r io.Reader) error {
 	return err
 }
 
+// quiet drops what the server says of clients that hang up.
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
 // knows says that it has learnt of a user or a mail.
 func (p *post) knows() bool {
 	p.mu.Lock()
@@ -95,7 +100,7 @@ func newPost(t *testing.T, security notice.Security) *post {
 	server := smtp.NewServer(p)
 	server.Domain = "mail.shop.example"
 	server.EnableSMTPUTF8 = true
-	server.ErrorLog = log.New(io.Discard, "", 0)
+	server.ErrorLog = quiet{}
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

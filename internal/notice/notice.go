@@ -71,25 +71,25 @@ const (
 	cleared  kind = "cleared"
 )
 
-// notice is what is to be said of a trouble.
+// notice is what is to be said of a trouble; nth counts reminders.
 func (s *state) notice(key string, k kind, nth int, at time.Time) Notice {
 	n := Notice{
 		Key: key, Code: s.Code, Severity: s.Severity,
 		Subject: s.Subject, Text: s.Text, At: at.UTC(), Since: s.Since, Raised: k != cleared,
 	}
+	// An id may not tell the key: it ends up in Message-IDs and logs.
+	id := []string{key, s.Since.UTC().Format(time.RFC3339Nano), string(k)}
 	switch k {
 	case reminded:
 		n.Subject = "Still: " + s.Subject
+		id = append(id, strconv.Itoa(nth))
 	case cleared:
 		n.Subject = "Over: " + s.Subject
 		n.Text = fmt.Sprintf("This is over. It lasted from %s to %s.", inIndia(s.Since), inIndia(s.GoneAt))
 	case raised, worsened:
 	}
 	n.Subject, n.Text = line(n.Subject), plain(n.Text)
-	// An id may not tell the key: it ends up in Message-IDs and logs.
-	sum := sha256.Sum256([]byte(strings.Join([]string{
-		key, s.Since.UTC().Format(time.RFC3339Nano), string(k), strconv.Itoa(nth),
-	}, "\n")))
+	sum := sha256.Sum256([]byte(strings.Join(id, "\n")))
 	n.ID = "notice_" + hex.EncodeToString(sum[:12])
 	return n
 }

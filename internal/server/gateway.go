@@ -24,6 +24,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
@@ -48,26 +49,42 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 	return db, err
 }
 
-// OpenDesk makes a desk for a command that settles something itself, beside a
-// gateway or without one. The caller runs it and closes the store.
-func OpenDesk(ctx context.Context, c Config, log *slog.Logger) (*deposit.Desk, store.Store, error) {
+// Tools are what commands settle things with themselves, beside a gateway or
+// without one.
+type Tools struct {
+	Desk     *deposit.Desk // the caller runs it
+	Office   *payout.Office
+	Importer *intake.Importer
+	Store    store.Store // the caller closes it
+}
+
+// OpenTools opens the database the settings name, and makes tools for it.
+func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {
 	db, err := OpenStore(ctx, c)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	dir, err := directory.OpenCache(ctx, db)
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
 	rates, err := fx.OpenKeeper(ctx, db, nil, "", time.Now)
 	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, db.Close())
 	}
+	t := &Tools{Store: db}
 	// No outbox: a running gateway, or the next one, delivers.
-	return deposit.NewDesk(deposit.Config{
+	t.Desk = deposit.NewDesk(deposit.Config{
 		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID,
 		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: log,
-	}), db, nil
+	})
+	// Nor a worker: the gateway sends.
+	t.Office = &payout.Office{Config: payout.Config{
+		Store: db, Directory: dir, RatesID: rates.ID, Now: time.Now, Log: log,
+		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
+	}}
+	t.Importer = &intake.Importer{Desk: t.Desk, Ledger: db, Payouts: t.Office, Now: time.Now}
+	return t, nil
 }
 
 // Gateway is a gateway of one process: its store, desk, worker and doors.
@@ -81,8 +98,10 @@ type Gateway struct {
 	desk      *deposit.Desk
 	worker    *postback.Worker
 	intake    *intake.Reader
+	office    *payout.Office
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
+	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
 	door      http.Handler
@@ -166,6 +185,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
+	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
@@ -173,12 +193,16 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
+	g.office = &payout.Office{Config: payout.Config{
+		Store: g.store, Directory: g.directory, Provider: g.providers.of, RatesID: g.rates.ID, Now: time.Now, Log: g.log,
+	}}
 	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
 		return err
 	}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Now: time.Now},
+		Office: g.office, Vault: g.store,
+		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now},
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -241,10 +265,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	backstage.Go(func() error { g.directory.Follow(deskLife, followEvery, g.log); return nil })
 	backstage.Go(func() error { g.rates.Follow(deskLife, g.config.RatesEvery, g.log); return nil })
-	backstage.Go(func() error { g.sweep(deskLife); return nil })
-	backstage.Go(func() error { g.watch(doors); return nil })
-	backstage.Go(func() error { g.keepHouse(doors); return nil })
+	backstage.Go(func() error { g.serveDuty(deskLife, duty{"expire claims", sweepEvery, g.sweep}); return nil })
+	watch := watch{Gateway: g}
+	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)
@@ -302,45 +328,6 @@ func (g *Gateway) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-const (
-	// followEvery is how often a gateway looks for a new directory. Batches
-	// look themselves; this is for those who only read it.
-	followEvery = 250 * time.Millisecond
-	sweepEvery  = time.Second
-	// A gateway that died holds its duty up for so long.
-	dutyTTL = 5 * sweepEvery
-)
-
-// sweep ends claims whose time is up; one gateway does it for all.
-func (g *Gateway) sweep(ctx context.Context) {
-	const duty = "expire claims"
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), dutyTTL)
-		if held {
-			_, err = g.desk.ExpireDue(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "claims not swept; tried again shortly", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			if held {
-				g.handBack(ctx, duty)
-			}
-			return
-		case <-tick.C:
-		}
-	}
-}
-
-// handBack gives a duty up at once, so that the next gateway need not wait for
-// it to run out.
-func (g *Gateway) handBack(ctx context.Context, duty string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if _, err := g.store.Hold(ctx, duty, g.name, time.Now(), 0); err != nil {
-		g.log.WarnContext(ctx, "a duty was not handed back; it runs out by itself", "duty", duty, "error", err)
-	}
-}
+// followEvery is how often a gateway looks for a new directory. Batches look
+// themselves; this is for those who only read it.
+const followEvery = 250 * time.Millisecond

@@ -125,39 +125,28 @@ func (g *feedGauges) show(judged []health.Health) {
 	}
 }
 
-// watch looks how the gateway is, shows it in the metrics, and has one gateway
-// tell the operator what is wrong.
-func (g *Gateway) watch(ctx context.Context) {
-	const duty = "tell the operator"
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	var board *notice.Board
-	for {
-		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), 3*watchEvery)
-		switch {
-		case err != nil:
-		case !held:
-			board = nil // what another told is in the store
-			_, err = g.troubles(ctx)
-		case board == nil:
-			if board, err = g.newBoard(ctx); err == nil {
-				err = g.tell(ctx, board)
-			}
-		default:
-			err = g.tell(ctx, board)
-		}
-		if err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "the operator was not told of everything; tried again shortly", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			if held {
-				g.handBack(ctx, duty)
-			}
-			return
-		case <-tick.C:
+// watch looks how the gateway is, shows it in the metrics, and tells the operator
+// what is wrong.
+type watch struct {
+	*Gateway
+	board *notice.Board // while this gateway tells
+}
+
+func (w *watch) round(ctx context.Context, held bool) error {
+	troubles, err := w.troubles(ctx)
+	if err != nil {
+		return err
+	}
+	if !held {
+		w.board = nil // what another told is in the store
+		return nil
+	}
+	if w.board == nil {
+		if w.board, err = w.newBoard(ctx); err != nil {
+			return err
 		}
 	}
+	return w.board.Tick(ctx, time.Now(), troubles)
 }
 
 func (g *Gateway) newBoard(ctx context.Context) (*notice.Board, error) {
@@ -166,14 +155,6 @@ func (g *Gateway) newBoard(ctx context.Context) (*notice.Board, error) {
 		return nil, err
 	}
 	return notice.NewBoard(ctx, g.store.Notices(), senders, notice.Settings{})
-}
-
-func (g *Gateway) tell(ctx context.Context, board *notice.Board) error {
-	troubles, err := g.troubles(ctx)
-	if err != nil {
-		return err
-	}
-	return board.Tick(ctx, time.Now(), troubles)
 }
 
 // mostDisputes is how many contested deposits are counted.
@@ -213,32 +194,12 @@ const (
 	keepHouseBatch = 1000
 )
 
-// keepHouse drops what has been kept long enough; one gateway does it for all.
-func (g *Gateway) keepHouse(ctx context.Context) {
-	const duty = "keep house"
-	tick := time.NewTicker(keepHouseEvery)
-	defer tick.Stop()
-	for {
-		held, err := g.store.Hold(ctx, duty, g.name, time.Now(), 2*keepHouseEvery)
-		if held {
-			err = g.drop(ctx)
-		}
-		if err != nil && ctx.Err() == nil {
-			g.log.ErrorContext(ctx, "what is old was not dropped; tried again later", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			if held {
-				g.handBack(ctx, duty)
-			}
-			return
-		case <-tick.C:
-		}
+// keepHouse drops what has been kept long enough, in small commits, so that
+// payments never wait for it.
+func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
+	if !held {
+		return nil
 	}
-}
-
-// drop forgets in small commits, so that payments never wait for it.
-func (g *Gateway) drop(ctx context.Context) error {
 	now := time.Now()
 	// A claim is weighed on the wallets its label was shown since the claim window
 	// began.

@@ -18,6 +18,7 @@ import (
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store/postgres"
@@ -31,6 +32,7 @@ type Store interface {
 	directory.Store
 	postback.Store
 	payment.Store
+	payout.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.

@@ -29,8 +29,8 @@ type Feed struct {
 	ID string
 	// Since is when it was configured; zero where that is not known.
 	Since time.Time
-	// Hours, in any order, reach back four weeks (a day more lets the fourth week
-	// count in full).
+	// Hours, in any order, reach back four weeks from the last. Where they reach
+	// back four weeks from now only, a silence is forgotten after three or four.
 	Hours []Hour
 }
 
@@ -194,7 +194,7 @@ func (h *Health) judgeSilence(past *history, limits Limits) {
 	}
 	about := "something came every day of such a stretch before"
 	if missing > 0 {
-		about = fmt.Sprintf("about %d items would be usual in that time", missing)
+		about = fmt.Sprintf("at least %d items would be usual in that time", missing)
 	}
 	h.find(Silent, Critical, past.lastAt, "Nothing has come for %s; %s. Payments are not being seen. "+
 		"If the shop is open: look whether the phone, mailbox or hook behind the feed is on, online and allowed to send.",
@@ -208,8 +208,8 @@ const enough = 30
 // standard deviations of a Poisson variable, whose variance is its mean.
 // Expected is in thousandths.
 func outlies(count, expected int64) bool {
-	above := count*1000 - expected
-	return above > 0 && above*above > 25*expected*1000
+	above := min(count*1000-expected, 1_000_000_000) // whose square fits
+	return above > 0 && above*above/1000 > 25*expected
 }
 
 func (h *Health) judgeUnread(past *history, limits Limits) {

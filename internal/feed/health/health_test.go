@@ -79,7 +79,7 @@ func TestJudge(t *testing.T) {
 		"unread, few of many":    {feed: health.Feed{Hours: last(1, func(x *health.Hour) { x.Items, x.Unread = 600, 20 })}, state: health.Good},
 		"unread as usual":        {feed: health.Feed{Hours: last(28*24, func(x *health.Hour) { x.Unread = 20 })}, state: health.Good},
 		"unread, twice as usual": {feed: health.Feed{Hours: append(last(28*24, func(x *health.Hour) { x.Unread = 20 })[:27*24+23], health.Hour{Hour: now.Unix()/3600 - 1, Items: 60, Unread: 48, LastAt: now})}, state: health.Failing, want: "unreadable critical"},
-		"unread, but no longer":  {feed: health.Feed{Hours: last(5, func(x *health.Hour) { x.Unread = 60 * (int64(now.Unix()/3600-1-x.Hour) / 3) })}, state: health.Good},
+		"unread, but no longer":  {feed: health.Feed{Hours: last(5, func(x *health.Hour) { x.Unread = 60 * ((now.Unix()/3600 - 1 - x.Hour) / 3) })}, state: health.Good},
 		"unread for a week":      {feed: health.Feed{Hours: last(7*24, func(x *health.Hour) { x.Unread = 30 })}, state: health.Failing, want: "unreadable critical"},
 
 		"refused":          {feed: health.Feed{Hours: last(20, func(x *health.Hour) { x.Refused = x.Hour & 1 })}, state: health.Strained, want: "refused warning"},
@@ -136,7 +136,7 @@ func TestFigures(t *testing.T) {
 	}
 
 	silent := health.Judge(health.Feed{Hours: hours}, now.Add(30*time.Minute), health.Limits{})
-	if f := finding(silent, health.Silent); f == nil || !strings.HasPrefix(f.Text, "Nothing has come for 30 min; about ") {
+	if f := finding(silent, health.Silent); f == nil || !strings.HasPrefix(f.Text, "Nothing has come for 30 min; at least ") {
 		t.Errorf("silent: %+v", f)
 	}
 	if !silent.Since.Equal(now.Add(-time.Hour)) { // of which enough can't be read

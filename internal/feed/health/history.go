@@ -10,7 +10,7 @@ type history struct {
 	now     time.Time
 	nowHour int64
 	lastAt  time.Time // not after now; zero where nothing came
-	first0  int64     // the first hour in which something came
+	begun   int64     // the first hour in which something came
 	last    int64     // the last hour in which something came
 	hours   map[int64]Hour
 	items   int64 // in all
@@ -40,8 +40,8 @@ func remember(hours []Hour, now time.Time) *history {
 		if x.Items <= 0 || x.Hour > p.nowHour || x.Hour < p.last-reach {
 			continue
 		}
-		if p.first0 == 0 || x.Hour < p.first0 {
-			p.first0 = x.Hour
+		if p.begun == 0 || x.Hour < p.begun {
+			p.begun = x.Hour
 		}
 		if x.LastAt.After(p.lastAt) {
 			p.lastAt = x.LastAt
@@ -56,7 +56,7 @@ func remember(hours []Hour, now time.Time) *history {
 }
 
 // learning says that not even a week is known.
-func (p *history) learning() bool { return p.nowHour-p.first0 < week }
+func (p *history) learning() bool { return p.nowHour-p.begun < week }
 
 func (x *Hour) add(y Hour) {
 	x.Items += y.Items
@@ -111,7 +111,7 @@ func (p *history) first(is func(Hour) bool) time.Time {
 // without any. A trouble of less than two weeks doesn't become what is usual.
 func (p *history) medianDay(figure func(Hour) (int64, bool)) int64 {
 	var days []int64
-	for last := p.nowHour - day; last-day+1 >= p.first0; last -= day {
+	for last := p.nowHour - day; last-day+1 >= p.begun; last -= day {
 		if v, ok := figure(p.sum(last-day+1, last)); ok {
 			days = append(days, v)
 		}

@@ -23,15 +23,19 @@ import (
 //     backlog that came at once counts. India has one time zone without summer
 //     time, so hours of UTC are hours of its day, too; weekdays are India's. A
 //     weekday on which the shop is closed is a weekday with nothing to miss.
-//   - Of each hour and both its neighbours the least counts: opening an hour late
-//     or closing an hour early is no silence, and nights have nothing to miss.
+//   - Of each hour and both its neighbours the least counts: opening late or closing
+//     early by half an hour is no silence, and nights have nothing to miss.
 //   - Bunching: of k items spread over an hour, the last comes 1/(k+1) of an hour
 //     before its end, on average. Where that quiet end tells of fewer than came,
 //     items come in bunches, and a bunch counts as one.
 //   - Pace: if the hours before the silence, or the week, were slower than usual, so
 //     is what is missing.
 //
-// That leaves feeds with so few items that no hour of them is usual. For those a
+// Hours say little of feeds with few items. For those the whole stretch, less two
+// hours at each end, is laid over the same stretch of each of the four weeks, and
+// what came in the second least of them is missing, bunches and pace considered.
+//
+// That leaves feeds that bring everything at once, as statements do. For those a
 // day counts as missing if it is over, and everyone of the same weekday before
 // had something: three such days are an alarm.
 //
@@ -58,7 +62,7 @@ const (
 // thousandths.
 func (p *history) missing() int64 {
 	var m int64
-	bunch := p.bunching()
+	bunches, bunch := p.bunching()
 	from := p.lastAt.UnixMilli()
 	to := p.now.UnixMilli()
 	for h := p.last; h <= p.nowHour; h++ {
@@ -67,10 +71,30 @@ func (p *history) missing() int64 {
 			continue
 		}
 		if least := min(p.usual(h-1), p.usual(h), p.usual(h+1)); least > 0 {
-			m += least * thousand / bunch[h%day] * (end - begin) / hourMilli
+			m += least * thousand / bunches[h%day] * (end - begin) / hourMilli
 		}
 	}
-	return m * min(p.pace(6), p.pace(week)) / thousand
+	return max(m, p.missed(bunch)) * min(p.pace(6), p.pace(week)) / thousand
+}
+
+// missed is how many items came within the same stretch of earlier weeks, in
+// thousandths: the second least of four, the least of three. A stretch counts up
+// to a week.
+func (p *history) missed(bunch int64) int64 {
+	first, end := p.last+3, min(p.nowHour-2, p.last+week)
+	var counts []int64
+	for back := int64(week); back <= weeks*week && first-back >= p.begun; back += week {
+		var n int64
+		for h := first - back; h < end-back; h++ {
+			n += p.hours[h].Items
+		}
+		counts = append(counts, n*thousand*thousand/bunch)
+	}
+	if len(counts) < weeks-1 {
+		return 0
+	}
+	slices.Sort(counts)
+	return counts[len(counts)-weeks+1]
 }
 
 const hourMilli = 3600 * 1000
@@ -80,7 +104,7 @@ const hourMilli = 3600 * 1000
 // is usual of an hour that is not known.
 func (p *history) usual(hour int64) int64 {
 	var counts []int64
-	for h := hour - week; h >= p.first0 && len(counts) < weeks; h -= week {
+	for h := hour - week; h >= p.begun && len(counts) < weeks; h -= week {
 		if h < p.last { // the last hour ends in silence
 			counts = append(counts, p.hours[h].Items)
 		}
@@ -111,8 +135,9 @@ func (p *history) usualGap() time.Duration {
 
 // bunching is the size of the bunches in which items come at each hour of UTC's
 // day, in thousandths: one item at least, and not less than at most other hours,
-// since what few days show of a single hour is vague.
-func (p *history) bunching() (size [day]int64) {
+// since what few days show of a single hour is vague; and their size at most
+// hours.
+func (p *history) bunching() (size [day]int64, most int64) {
 	var hours, items, quiet [day]int64 // quiet: milliseconds at the ends of the hours
 	for h, x := range p.hours {
 		if h < p.last { // the last hour ends in silence
@@ -130,15 +155,15 @@ func (p *history) bunching() (size [day]int64) {
 			known = append(known, size[of])
 		}
 	}
-	least := int64(thousand)
+	most = thousand
 	if len(known) > 0 {
 		slices.Sort(known)
-		least = max(least, known[len(known)/2])
+		most = max(most, known[len(known)/2])
 	}
 	for of := range size {
-		size[of] = max(size[of], least)
+		size[of] = max(size[of], most)
 	}
-	return size
+	return size, most
 }
 
 // pace is how the hours before the silence compare with what is usual, in
@@ -147,7 +172,7 @@ func (p *history) bunching() (size [day]int64) {
 func (p *history) pace(hours int64) int64 {
 	const prior = 5 * thousand
 	var came, usual int64
-	for h := max(p.last-hours, p.first0+week); h < p.last; h++ {
+	for h := max(p.last-hours, p.begun+week); h < p.last; h++ {
 		came += p.hours[h].Items * thousand
 		usual += p.usual(h)
 	}
@@ -160,7 +185,7 @@ func (p *history) missingDays() int {
 	n := 0
 	for d := dayOf(p.lastAt) + 1; d < dayOf(p.now); d++ {
 		known, all := 0, true
-		for e := d - 7; e > dayOf(startOf(p.first0)) && all; e -= 7 {
+		for e := d - 7; e > dayOf(startOf(p.begun)) && all; e -= 7 {
 			if e <= dayOf(p.lastAt) {
 				known++
 				all = p.anythingOn(e)

@@ -14,6 +14,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/camt"
 	"github.com/milaan/milaan/internal/feed/mt940"
 	"github.com/milaan/milaan/internal/feed/narration"
+	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
 
@@ -127,7 +128,15 @@ func midnight(day time.Time) time.Time {
 
 // message is a file of movements, which can be read again and again. Done tells
 // of each of its statements how it ended.
-type message func(ctx context.Context, done func(number int, problem error, badLines bool)) iter.Seq2[movement, error]
+type message func(ctx context.Context, done func(ending)) iter.Seq2[movement, error]
+
+// ending is how a statement of a file ended.
+type ending struct {
+	number           int // of the statement in the file, from 0
+	problem          error
+	badLines         bool         // some line could not be read
+	opening, closing *money.Paise // nil where it says none
+}
 
 // readMessage reads a file of movements: once to see what its balances prove,
 // then for its lines.
@@ -135,16 +144,19 @@ func readMessage(ctx context.Context, m message, format Format) (*Statement, err
 	s := &Statement{Summary: Summary{Format: format}}
 	unproved := map[int]bool{} // statements of the file whose balances deny their lines
 	statements := 0
-	done := func(number int, problem error, badLines bool) {
-		statements++
-		if problem == nil {
+	done := func(e ending) {
+		if statements++; statements == 1 {
+			s.Opening = e.opening
+		}
+		s.Closing = e.closing // the last one's
+		if e.problem == nil {
 			return
 		}
-		s.Problems = append(s.Problems, problem.Error())
-		if errors.Is(problem, mt940.ErrBalance) || errors.Is(problem, camt.ErrBalance) {
-			s.Untrusted = problem.Error() + ": download the file again"
+		s.Problems = append(s.Problems, e.problem.Error())
+		if errors.Is(e.problem, mt940.ErrBalance) || errors.Is(e.problem, camt.ErrBalance) {
+			s.Untrusted = e.problem.Error() + ": download the file again"
 			// MT940's lines may be a payer's text; a line that can't be read explains the balance.
-			unproved[number] = format == MT && !badLines
+			unproved[e.number] = format == MT && !e.badLines
 		}
 	}
 	for move, err := range m(ctx, done) {
@@ -167,7 +179,7 @@ func readMessage(ctx context.Context, m message, format Format) (*Statement, err
 	s.lines = func(ctx context.Context) iter.Seq2[Line, error] {
 		return func(yield func(Line, error) bool) {
 			number := 0
-			next := func(int, error, bool) { number++ }
+			next := func(ending) { number++ }
 			for move, err := range m(ctx, next) {
 				if err != nil {
 					yield(Line{}, err)
@@ -185,7 +197,7 @@ func readMessage(ctx context.Context, m message, format Format) (*Statement, err
 
 // mtMessage is an MT940 file.
 func mtMessage(src *io.SectionReader) message {
-	return func(ctx context.Context, done func(int, error, bool)) iter.Seq2[movement, error] {
+	return func(ctx context.Context, done func(ending)) iter.Seq2[movement, error] {
 		return func(yield func(movement, error) bool) {
 			number, bad := 0, false
 			for item, err := range mt940.Read(io.NewSectionReader(src, 0, src.Size())) {
@@ -197,7 +209,14 @@ func mtMessage(src *io.SectionReader) message {
 					return
 				}
 				if item.Line == nil {
-					done(number, item.Statement.Problem, bad)
+					end := ending{number: number, problem: item.Statement.Problem, badLines: bad}
+					if b := item.Statement.Opening; b != nil {
+						end.opening = &b.Amount
+					}
+					if b := item.Statement.Closing; b != nil {
+						end.closing = &b.Amount
+					}
+					done(end)
 					number, bad = number+1, false
 					continue
 				}
@@ -244,7 +263,7 @@ func mtMovement(item mt940.Item) movement {
 
 // camtMessage is a camt.052, 053 or 054 file.
 func camtMessage(src *io.SectionReader) message {
-	return func(ctx context.Context, done func(int, error, bool)) iter.Seq2[movement, error] {
+	return func(ctx context.Context, done func(ending)) iter.Seq2[movement, error] {
 		return func(yield func(movement, error) bool) {
 			number, bad := 0, false
 			for item, err := range camt.Read(io.NewSectionReader(src, 0, src.Size())) {
@@ -256,7 +275,10 @@ func camtMessage(src *io.SectionReader) message {
 					return
 				}
 				if item.Entry == nil {
-					done(number, item.Account.Problem, bad)
+					end := ending{number: number, problem: item.Account.Problem, badLines: bad}
+					end.opening = camtBalance(item.Account, "OPBD", "PRCD")
+					end.closing = camtBalance(item.Account, "CLBD")
+					done(end)
 					number, bad = number+1, false
 					continue
 				}
@@ -267,6 +289,18 @@ func camtMessage(src *io.SectionReader) message {
 			}
 		}
 	}
+}
+
+// camtBalance is the balance of the first of the codes that a statement has.
+func camtBalance(a *camt.Account, codes ...string) *money.Paise {
+	for _, code := range codes {
+		for i := range a.Balances {
+			if b := &a.Balances[i]; b.Code == code && b.Err == nil {
+				return &b.Amount
+			}
+		}
+	}
+	return nil
 }
 
 func camtMovement(item camt.Item) movement {

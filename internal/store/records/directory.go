@@ -111,7 +111,15 @@ func (r *Records) openObject(contents *directory.Contents, kind, id, doc string,
 	case kindRule:
 		return collect(&contents.Rules, doc)
 	case kindPayout:
-		return collect(&contents.Payouts, doc)
+		d, err := decode[directory.PayoutDesk](doc)
+		if err != nil {
+			return err
+		}
+		if d.Secrets, err = r.openPayoutKeys(sealed, place); err != nil {
+			return err
+		}
+		contents.Payouts = append(contents.Payouts, d)
+		return nil
 	default:
 		return errors.New("this version of milaan does not know the kind: was the database made by a newer one?")
 	}
@@ -205,6 +213,33 @@ func (r *Records) sealFeedKeys(f *directory.Feed, place string) ([]byte, error) 
 	return r.Key.Seal(plain, place), nil
 }
 
+// payoutKeys are a payout desk's secrets as they are sealed.
+type payoutKeys struct {
+	Key     string `json:"key"`
+	Webhook string `json:"webhook"`
+}
+
+func (r *Records) openPayoutKeys(sealed []byte, place string) (directory.PayoutSecrets, error) {
+	if len(sealed) == 0 { // older versions had none
+		return directory.PayoutSecrets{}, nil
+	}
+	plain, err := r.Key.Open(sealed, place)
+	if err != nil {
+		return directory.PayoutSecrets{}, err
+	}
+	var keys payoutKeys
+	err = json.Unmarshal(plain, &keys)
+	return directory.PayoutSecrets{Key: directory.Secret(keys.Key), Webhook: directory.Secret(keys.Webhook)}, err
+}
+
+func (r *Records) sealPayoutKeys(s directory.PayoutSecrets, place string) ([]byte, error) {
+	plain, err := json.Marshal(payoutKeys{s.Key.Reveal(), s.Webhook.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	return r.Key.Seal(plain, place), nil
+}
+
 // SaveDirectory writes a change in one commit and moves the version on, or
 // returns directory.ErrMoved.
 func (r *Records) SaveDirectory(ctx context.Context, change directory.Change) error {
@@ -278,7 +313,8 @@ func (r *Records) saveObjects(ctx context.Context, tx Tx, change directory.Chang
 		errs = append(errs, save(kindRule, rule.Name, rule, nil))
 	}
 	for _, p := range change.Payouts {
-		errs = append(errs, save(kindPayout, p.ID, p, nil))
+		sealed, err := r.sealPayoutKeys(p.Secrets, kindPayout+":"+p.ID)
+		errs = append(errs, err, save(kindPayout, p.ID, p, sealed))
 	}
 	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -48,10 +49,8 @@ func AddMovement(f *deposit.Facts, m *deposit.Movement) {
 	}
 	f.Movements[m.Key] = m
 	if m.Kind == feed.Debit && m.UTR != "" && m.CreditID == 0 {
-		for _, other := range f.Reversals[m.UTR] {
-			if other == m {
-				return
-			}
+		if slices.Contains(f.Reversals[m.UTR], m) {
+			return
 		}
 		f.Reversals[m.UTR] = append(f.Reversals[m.UTR], m)
 	}

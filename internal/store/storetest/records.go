@@ -31,7 +31,7 @@ func testDirectory(t *testing.T, fresh Fresh) {
 		t.Fatal(err)
 	}
 	if contents.Version != 1 || len(contents.Merchants) != 2 || len(contents.Methods) != 3 || len(contents.Wallets) != 6 ||
-		len(contents.Feeds) != 6 || len(contents.Accounts) != 27 {
+		len(contents.Feeds) != 6 || len(contents.Accounts) != 29 {
 		t.Errorf("loaded version %d: %d merchants, %d methods, %d wallets, %d feeds, %d accounts", contents.Version,
 			len(contents.Merchants), len(contents.Methods), len(contents.Wallets), len(contents.Feeds), len(contents.Accounts))
 	}

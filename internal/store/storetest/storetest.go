@@ -112,6 +112,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Movements", testMovements},
 		{"Messages", testMessages},
 		{"Statements", testStatements},
+		{"Payouts", testPayouts},
 		{"Keeping", testKeeping},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
