@@ -40,13 +40,13 @@ type Config struct {
 	Merchant string
 	// Secret is the merchant's plugin_api_secret. It is sent as a header, never
 	// in a URL.
-	Secret string
+	Secret string `json:"-"`
 	// PrivateKey is the merchant's postback private_key. It signs the return
 	// URLs of [Client.WindowURL].
-	PrivateKey string
+	PrivateKey string `json:"-"`
 	// WithdrawalKey is the merchant's withdrawal_private_key. It signs
 	// withdrawals.
-	WithdrawalKey string
+	WithdrawalKey string `json:"-"`
 
 	// HTTP makes the requests; nil for one of its own. Redirects are never
 	// followed.

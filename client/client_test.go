@@ -1,13 +1,16 @@
 package client_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -443,6 +446,7 @@ func TestWithdrawalIsMadeOnce(t *testing.T) {
 		{"not valid", []answer{{status: 400, body: `{"status":"fail","message":{"withdrawals_sum_amount":["No"]}}`}}, client.ErrInsufficientBalance, true},
 		{"answer lost and no status", []answer{lost, taken, {status: 404}}, client.ErrUncertain, false},
 		{"somebody else's page", []answer{say("<html>")}, client.ErrUncertain, false},
+		{"a status of the future", []answer{say(`{"status":"queued"}`)}, client.ErrUncertain, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -466,5 +470,33 @@ func TestWithdrawalHasAnID(t *testing.T) {
 	id, err := g.client(t).Withdraw(t.Context(), w)
 	if err != nil || id == "" || len(id) > 36 || !strings.Contains(g.requests()[0].Body, `"withdrawal_id":"`+id+`"`) {
 		t.Errorf("%q, %v: %v", id, err, g.requests())
+	}
+}
+
+// TestSecretsAreNotPrinted: what is logged by mistake tells no key.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Parallel()
+	config := client.Config{API: "https://api.shop.example", Merchant: "shop", Secret: "topsecret", PrivateKey: "topsecret", WithdrawalKey: "topsecret"}
+	keys := client.Keys{AccessKey: "topsecret", PrivateKey: "topsecret", WebhookSecret: "topsecret"}
+	c, err := client.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := client.NewVerifier(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	for _, value := range []any{config, &config, c, keys, &keys, v, client.HandlerConfig{Keys: []client.Keys{keys}}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+			if text := fmt.Sprintf(verb, value); strings.Contains(text, "topsecret") {
+				t.Errorf("%s of a %T: %s", verb, value, text)
+			}
+		}
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("", "value", value)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("", "value", value)
+	}
+	if strings.Contains(log.String(), "topsecret") {
+		t.Errorf("logged: %s", &log)
 	}
 }

@@ -22,11 +22,11 @@ import (
 
 // Keys are what a merchant verifies postbacks with (apply file: postback).
 type Keys struct {
-	AccessKey  string
-	PrivateKey string
+	AccessKey  string `json:"-"`
+	PrivateKey string `json:"-"`
 	// WebhookSecret is whsec_ and base64, or any other text, whose bytes are
 	// the key. Where it is empty, the bytes of PrivateKey serve.
-	WebhookSecret string
+	WebhookSecret string `json:"-"`
 }
 
 // Direction is which way money went.

@@ -116,8 +116,10 @@ func (c *Client) Withdraw(ctx context.Context, w Withdrawal) (id string, err err
 	switch {
 	case err == nil && said.Status == StatusOK:
 		return w.ID, nil
-	case err == nil:
+	case err == nil && said.Status == StatusFail:
 		refusal = said.refusal(http.StatusOK)
+	case err == nil:
+		return w.ID, fmt.Errorf("%w: it was answered with status %q", ErrUncertain, said.Status)
 	case !errors.As(err, &refusal) || refusal.Status < http.StatusBadRequest || refusal.Status >= http.StatusInternalServerError:
 		return w.ID, fmt.Errorf("%w: %w", ErrUncertain, err)
 	}
