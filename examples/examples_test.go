@@ -60,6 +60,10 @@ func goShop() example {
 	}, "amount=500.1"}
 }
 
+func phpShop() example {
+	return example{"php", "php", func(_ *testing.T, addr string) []string { return []string{"-S", addr, "php/shop/index.php"} }, ""}
+}
+
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -142,7 +146,7 @@ type delivery struct {
 
 // deposit is a postback as the gateway makes it. Its texts are those that
 // encoders of JSON differ in.
-func deposit(t *testing.T, secrets directory.MerchantSecrets, customID string) delivery {
+func deposit(t *testing.T, secrets directory.MerchantSecrets, customID string, edits ...func(*postback.Event)) delivery {
 	t.Helper()
 	rates, err := fx.Bundled()
 	if err != nil {
@@ -152,6 +156,9 @@ func deposit(t *testing.T, secrets directory.MerchantSecrets, customID string) d
 	e := postback.Event{
 		ID: 7, Merchant: "shop", Method: "upi_l", Label: `55/"ü"₹`, CustomID: customID, Amount: 50010, Currency: money.INR,
 		Payer: "rahul@okaxis", CreditID: 3, UTR: upi.UTR("321323438267"), CreatedAt: now, ActivatedAt: now,
+	}
+	for _, edit := range edits {
+		edit(&e)
 	}
 	body := postback.AppendBody(nil, &e, &directory.Merchant{Secrets: secrets}, rates)
 	return delivery{body: string(body)}.sign(secrets, now)
@@ -408,11 +415,10 @@ func until(t *testing.T, address, want string) (page string) {
 // window, UTR, the bank's report, postback, and the way back.
 func TestShops(t *testing.T) {
 	t.Parallel()
-	php := example{"php", "php", func(_ *testing.T, addr string) []string { return []string{"-S", addr, "php/shop/index.php"} }, ""}
 	for _, tt := range []struct {
 		example
 		amount, paid string
-	}{{php, "499.50", "Paid. Thank you!"}, {goShop(), "499.00", "paid: true, payment window: success"}} {
+	}{{phpShop(), "499.50", "Paid. Thank you!"}, {goShop(), "499.00", "paid: true, payment window: success"}} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			addr, folder := freeAddr(t), t.TempDir()
@@ -461,6 +467,47 @@ func TestShops(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestShopHoldsPaymentsToOrders: a genuine postback pays no order but its own,
+// and that only whole.
+func TestShopHoldsPaymentsToOrders(t *testing.T) {
+	t.Parallel()
+	addr, folder := freeAddr(t), t.TempDir()
+	shop := "http://" + addr
+	out := run(t, phpShop(), addr, "MERCHANT=shop", "SHOP_URL="+shop, "ORDERS="+folder)
+	secrets := directory.MerchantSecrets{AccessKey: "AK", PrivateKey: "PK"}
+	ofCustomer := func(e *postback.Event) { e.Label, e.Amount = "customer-55", 49950 }
+	order := func() string {
+		_, link, _ := visit(t, shop+"/orders", url.Values{})
+		return queryOf(t, link, "custom_transaction_id")
+	}
+	for _, tt := range []struct {
+		name   string
+		order  string // that is paid; empty for one that was just placed
+		edit   func(*postback.Event)
+		status int
+		shows  string
+	}{
+		{"its payment", "", func(*postback.Event) {}, http.StatusOK, "Paid. Thank you!"},
+		{"another payer's", "", func(e *postback.Event) { e.Label = "customer-56" }, http.StatusInternalServerError, "Pay by UPI"},
+		{"a paisa short", "", func(e *postback.Event) { e.Amount-- }, http.StatusOK, "Another amount arrived"},
+		{"no order", "0123456789abcdef", func(*postback.Event) {}, http.StatusInternalServerError, "There is no such order"},
+		{"a path", "../0123456789abcdef", func(*postback.Event) {}, http.StatusInternalServerError, ""},
+	} {
+		id := tt.order
+		if id == "" {
+			id = order()
+		}
+		for range 2 { // it is delivered twice
+			if status, said := deposit(t, secrets, id, ofCustomer, tt.edit).to(t, addr); status != tt.status || (said == `{"status":"ok"}`) != (status == http.StatusOK) {
+				t.Errorf("%s: answered %d %s\n%s", tt.name, status, said, out)
+			}
+		}
+		if _, _, page := visit(t, shop+"/orders/"+id, nil); !strings.Contains(page, tt.shows) {
+			t.Errorf("%s: the order shows\n%s", tt.name, page)
+		}
 	}
 }
 
