@@ -36,6 +36,7 @@ type commandLine struct {
 	Payout    payoutCommand    `cmd:"" help:"List, approve, reject and settle withdrawals."`
 	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`
 	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Help      helpCommand      `cmd:"" help:"Print this help."`
