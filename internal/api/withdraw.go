@@ -188,14 +188,17 @@ func (d *Door) withdrawalStatus(c *call) (any, error) {
 
 // balanceAnswer is what a merchant may withdraw.
 type balanceAnswer struct {
-	Status string          `json:"status"`
-	Params []balanceOfCode `json:"params"`
+	Status   string          `json:"status"`
+	Balances []balanceOfCode `json:"balances"`
 }
 
+// balanceOfCode is the merchant's money in one currency: what is held by
+// withdrawals, and what is free.
 type balanceOfCode struct {
 	Code      string      `json:"currency_code"`
-	Available money.Paise `json:"available"`
+	Balance   money.Paise `json:"balance"`
 	Held      money.Paise `json:"held"`
+	Available money.Paise `json:"available"`
 }
 
 // balance tells what the merchant may withdraw: GET /v2/balance.
@@ -204,7 +207,7 @@ func (d *Door) balance(c *call) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the balance: %w", err)
 	}
-	return balanceAnswer{"ok", []balanceOfCode{{string(money.INR), available, held}}}, nil
+	return balanceAnswer{"ok", []balanceOfCode{{string(money.INR), available + held, held, available}}}, nil
 }
 
 // short reads a required text of a withdrawal.

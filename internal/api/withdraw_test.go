@@ -169,5 +169,5 @@ func TestWithdrawalStatusAndBalance(t *testing.T) {
 	if w := get("/v2/withdrawal/status?secret=other-s3cret&withdrawal_id=297"); !strings.Contains(w.Body.String(), "not known") {
 		t.Errorf("another merchant sees %s", w.Body)
 	}
-	expect(t, get("/v2/balance?secret=s3cret"), 200, `{"status":"ok","params":[{"currency_code":"INR","available":1000.5,"held":20}]}`)
+	expect(t, get("/v2/balance?secret=s3cret"), 200, `{"status":"ok","balances":[{"currency_code":"INR","balance":1020.5,"held":20,"available":1000.5}]}`)
 }
