@@ -55,7 +55,7 @@ func TestDisabledEndpointsAreTold(t *testing.T) {
 	if len(troubles) != 1 || troubles[0].Key != "postbacks/a/disabled" || !strings.Contains(troubles[0].Text, "410 Gone") {
 		t.Errorf("told of %+v", troubles)
 	}
-	if err := g.drop(t.Context()); err != nil {
+	if err := g.keepHouse(t.Context(), true); err != nil {
 		t.Error(err)
 	}
 }
