@@ -12,6 +12,10 @@ const (
 	// breakAfter is after how many failures in a row, of whatever events, a
 	// merchant is only probed.
 	breakAfter = 5
+	// ahead is how many jobs are leased for each attempt that a merchant may have
+	// in flight: enough to go on with, and few enough that of a thousand
+	// merchants' none waits so long that its lease is lost.
+	ahead = 16
 	// mostProbeWait bounds the wait between probes, in units of the first.
 	mostProbeWait = 60
 )
@@ -33,7 +37,7 @@ type lanes struct {
 	slowSlots int // and of slow ones
 	laneSlots int // and for one merchant
 	length    int // jobs that wait for one merchant
-	lowWater  int // below which a lane asks the store for more
+	batch     int // jobs that are leased for one merchant at most
 	probeWait time.Duration
 	now       func() time.Time
 	metrics   *Metrics
@@ -63,6 +67,7 @@ type lane struct {
 	address   string    // where the merchant was last, see appetite
 	inTurn    bool      // in lanes.turns, slow or resting
 	slow      bool      // its last attempt took long
+	batch     int       // jobs that were wanted for it last
 	more      bool      // the store had more than was asked for
 	failures  int       // in a row
 	notBefore time.Time // when the next attempt may be made
@@ -159,25 +164,25 @@ func (l *lanes) appetite(merchant, address string) int {
 	if address != lane.address {
 		lane.address, lane.failures, lane.notBefore, lane.nextHold = address, 0, time.Time{}, time.Time{}
 	}
-	batch := 2 * l.lowWater
+	lane.batch = min(l.batch, ahead*lane.window)
 	switch {
 	case address == "":
 		if now.Before(lane.nextHold) {
 			return 0
 		}
-		lane.nextHold = now.Add(holdEvery)
+		lane.nextHold, lane.batch = now.Add(holdEvery), l.batch
 	case now.Before(lane.notBefore):
 		return 0
 	case lane.broken():
 		return max(0, 1-len(lane.queue)-lane.inFlight)
 	case lane.slow:
-		batch = min(batch, 2*lane.window)
+		lane.batch = min(l.batch, 2*lane.window)
 	}
-	if len(lane.queue) > batch/2 {
+	if len(lane.queue) > lane.batch/2 {
 		return 0
 	}
 	lane.more = false
-	return batch - len(lane.queue)
+	return lane.batch - len(lane.queue)
 }
 
 // moreToCome notes that the store has more due for a merchant.
@@ -339,7 +344,7 @@ func (l *lanes) next(lane *lane) *Job {
 }
 
 func (l *lanes) askForMore(lane *lane) {
-	if lane.more && !lane.slow && !lane.broken() && len(lane.queue) <= l.lowWater {
+	if lane.more && !lane.slow && !lane.broken() && len(lane.queue) <= lane.batch/2 {
 		lane.more = false
 		l.hungry()
 	}

@@ -18,7 +18,7 @@ func TestTurns(t *testing.T) {
 	var begun []string
 	var flights []*flight
 	l := lanes{
-		slots: defaultSlots, slowSlots: defaultSlowSlots, laneSlots: defaultLaneSlots, length: defaultQueue, lowWater: leaseBatch / 2,
+		slots: defaultSlots, slowSlots: defaultSlowSlots, laneSlots: defaultLaneSlots, length: defaultQueue, batch: leaseBatch,
 		probeWait: defaultFirstRetry, now: func() time.Time { return clock },
 		metrics: NewMetrics(prometheus.NewRegistry()), hungry: func() {}, byID: make(map[string]*lane),
 		begin: func(f *flight, job *Job) {

@@ -102,7 +102,7 @@ func NewWorker(c Config) *Worker {
 	}
 	w.lanes = lanes{
 		slots: c.Slots, slowSlots: c.SlowSlots, laneSlots: c.MerchantSlots,
-		length: c.QueueLength, lowWater: min(leaseBatch, c.QueueLength) / 2, probeWait: c.Schedule.first(),
+		length: c.QueueLength, batch: min(leaseBatch, c.QueueLength), probeWait: c.Schedule.first(),
 		now: w.now, metrics: c.Metrics, byID: make(map[string]*lane),
 		hungry: func() {
 			select {
