@@ -11,8 +11,8 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 )
 
-// real is the example of protocol, section 6.
-const real = `{"withdrawal_id":"297","payment_system":"imps_ib","amount":1218,"currency_code":"INR","is_test":%s,"label":"125199",` +
+// example is the request of protocol, section 6.
+const example = `{"withdrawal_id":"297","payment_system":"imps_ib","amount":1218,"currency_code":"INR","is_test":%s,"label":"125199",` +
 	`"account_number":"123456789","account_name":"TestNameAcc","bank_details":{"branch_code":"ICIC0123456"},%q:{},"signature":"%s"}`
 
 func TestSignatureOfTheProtocol(t *testing.T) {
@@ -34,12 +34,12 @@ func TestSignatureOfTheProtocol(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if err := payout.VerifySignature("wkey", fmt.Appendf(nil, real, tt.isTest, tt.details, tt.signature)); !errors.Is(err, tt.want) {
+			if err := payout.VerifySignature("wkey", fmt.Appendf(nil, example, tt.isTest, tt.details, tt.signature)); !errors.Is(err, tt.want) {
 				t.Errorf("error %v, want %v", err, tt.want)
 			}
 		})
 	}
-	if err := payout.VerifySignature("", fmt.Appendf(nil, real, "false", "payments_details", payout.Sign("", values))); !errors.Is(err, payout.ErrSignature) {
+	if err := payout.VerifySignature("", fmt.Appendf(nil, example, "false", "payments_details", payout.Sign("", values))); !errors.Is(err, payout.ErrSignature) {
 		t.Errorf("a merchant without a key gives %v", err)
 	}
 }
@@ -71,13 +71,14 @@ func TestSignatureHoldsEveryField(t *testing.T) {
 	t.Parallel()
 	words := rapid.StringMatching(`[a-zA-Z0-9 ]{1,8}`)
 	rapid.Check(t, func(t *rapid.T) {
-		fields := map[string]any{
-			"account_name": words.Draw(t, "name"), "account_number": words.Draw(t, "number"), "amount": rapid.IntRange(1, 999).Draw(t, "amount"),
-			"bank_details": map[string]any{"branch_code": words.Draw(t, "ifsc")}, "is_test": rapid.Bool().Draw(t, "test"),
-			"label": words.Draw(t, "label"), "payments_details": map[string]any{}, "withdrawal_id": words.Draw(t, "id"),
-		}
+		amount, isTest, branch, details := rapid.IntRange(1, 999).Draw(t, "amount"), rapid.Bool().Draw(t, "test"), words.Draw(t, "ifsc"), map[string]string{}
 		if rapid.Bool().Draw(t, "details") {
-			fields["payments_details"] = map[string]any{"x": words.Draw(t, "x")}
+			details["x"] = words.Draw(t, "x")
+		}
+		fields := map[string]any{
+			"account_name": words.Draw(t, "name"), "account_number": words.Draw(t, "number"), "amount": amount,
+			"bank_details": map[string]string{"branch_code": branch}, "is_test": isTest,
+			"label": words.Draw(t, "label"), "payments_details": details, "withdrawal_id": words.Draw(t, "id"),
 		}
 		sign := func() []byte {
 			body, err := json.Marshal(fields)
@@ -87,26 +88,22 @@ func TestSignatureHoldsEveryField(t *testing.T) {
 			return body
 		}
 		// The signature is made by the values as they stand here.
-		isTest := ""
-		if fields["is_test"] == true {
-			isTest = "1"
+		flag := ""
+		if isTest {
+			flag = "1"
 		}
-		details := ""
-		if x, ok := fields["payments_details"].(map[string]any)["x"]; ok {
-			details = fmt.Sprint(x)
-		}
-		fields["signature"] = payout.Sign("k", fmt.Sprintf("%v:%v:%v:%v:%v:%v:%v:%v", fields["account_name"], fields["account_number"], fields["amount"],
-			fields["bank_details"].(map[string]any)["branch_code"], isTest, fields["label"], details, fields["withdrawal_id"]))
+		fields["signature"] = payout.Sign("k", fmt.Sprintf("%v:%v:%v:%v:%v:%v:%v:%v", fields["account_name"], fields["account_number"], amount,
+			branch, flag, fields["label"], details["x"], fields["withdrawal_id"]))
 		if err := payout.VerifySignature("k", sign()); err != nil {
 			t.Fatalf("%s: %v", sign(), err)
 		}
 		switch name := rapid.SampledFrom([]string{"account_name", "account_number", "amount", "label", "withdrawal_id", "is_test", "bank_details", "more"}).Draw(t, "changed"); name {
 		case "amount":
-			fields[name] = fields[name].(int) + 1
+			fields[name] = amount + 1
 		case "is_test":
-			fields[name] = fields[name] == false
+			fields[name] = !isTest
 		case "bank_details":
-			fields[name] = map[string]any{"branch_code": fmt.Sprint(fields["bank_details"].(map[string]any)["branch_code"], "x")}
+			fields[name] = map[string]string{"branch_code": branch + "x"}
 		case "more":
 			fields["more"] = ""
 		default:
