@@ -182,7 +182,12 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/feeds/", door.Feeds())          //nolint:contextcheck // a call holds its request, and with it the context
+	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
+	manage, err := g.openManagement()
+	if err != nil {
+		return err
+	}
+	mux.Handle("/v3/", manage)                   //nolint:contextcheck // the same
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,

@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/postback"
@@ -31,6 +33,8 @@ type Store interface {
 	directory.Store
 	postback.Store
 	payment.Store
+	access.Store
+	lookup.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.

@@ -113,6 +113,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Messages", testMessages},
 		{"Statements", testStatements},
 		{"Keeping", testKeeping},
+		{"Access", testAccess},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},

@@ -1,0 +1,148 @@
+// Package lookup is what people look up in the records: lists of deposits,
+// postbacks and credits, a merchant's account. It changes nothing.
+//
+// Lists are read page by page. A page begins behind the [Place] at which the one
+// before it ended, so that what is added meanwhile moves nothing, and a page
+// costs the same however long the list is.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// MaxPage is how many records a page has at most.
+const MaxPage = 200
+
+// ErrNone means that there is no such record, or that it is another's: nobody
+// is told which.
+var ErrNone = errors.New("no such record")
+
+// Place is where a page ends in a list that is in the order of time.
+type Place struct {
+	At time.Time
+	ID int64
+}
+
+// Range is a stretch of time, its end not included. Zeros leave it open.
+type Range struct{ From, To time.Time }
+
+// Page is a part of a list. With filters that no index serves, it is what was
+// found among so many records: it may be short, and empty, though Next says that
+// there is more.
+type Page[T any] struct {
+	Items []T
+	Next  *Place // nil at the end of the list
+}
+
+// Deposits are what of a merchant's deposits is asked for, the newest first. Zero
+// fields filter nothing.
+type Deposits struct {
+	Merchant string
+	State    deposit.State
+	Label    string
+	UTR      upi.UTR
+	Amount   money.Paise // as it was claimed
+	Range                // of their making
+	After    *Place
+	Limit    int
+}
+
+// Deposit is a claim, and where it was credited its fee.
+type Deposit struct {
+	deposit.Claim
+	Fee money.Paise
+}
+
+// Postbacks are what of a merchant's postbacks is asked for, the newest first.
+type Postbacks struct {
+	Merchant string
+	State    postback.State
+	Range    // of the deposit's credit
+	After    *Place
+	Limit    int
+}
+
+// Postback is how far a postback came.
+type Postback struct {
+	ID          int64 // its deposit's
+	CustomID    string
+	State       postback.State
+	Attempts    int
+	NextAt      time.Time // zero where there is none
+	LastStatus  int       // HTTP; 0 where there was no answer
+	CreatedAt   time.Time
+	DeliveredAt time.Time // zero where it was not
+}
+
+// Account is a stretch of a merchant's account, the oldest first.
+type Account struct {
+	Merchant string
+	Range
+	After *Place
+	// Balance is what stood behind After; without After it is worked out.
+	Balance money.Paise
+	Limit   int
+}
+
+// Entry is a line of a merchant's account.
+type Entry struct {
+	ID       int64 // the deposit's
+	At       time.Time
+	CustomID string
+	Label    string
+	UTR      upi.UTR
+	Amount   money.Paise
+	Fee      money.Paise
+	Balance  money.Paise // after it
+}
+
+// Statement is a page of a merchant's account.
+type Statement struct {
+	Opening money.Paise // before its first entry
+	Page[Entry]
+}
+
+// Balance is what is owed to a merchant.
+type Balance struct {
+	Available money.Paise
+}
+
+// Credits are what of the credits is asked for, the newest first: of a UTR, of a
+// wallet by the bank's time, or of all by their numbers.
+type Credits struct {
+	UTR    upi.UTR
+	Wallet string
+	State  deposit.CreditState
+	Amount money.Paise
+	Range  // of the bank's time; with a wallet only
+	After  *Place
+	Limit  int
+}
+
+// Store reads lists.
+type Store interface {
+	// ListDeposits gives a page of deposits.
+	ListDeposits(ctx context.Context, q Deposits) (Page[Deposit], error)
+	// FindDeposit returns a merchant's deposit by its custom id, or ErrNone.
+	FindDeposit(ctx context.Context, key deposit.CustomKey) (Deposit, error)
+	// ListPostbacks gives a page of postbacks.
+	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
+	// FindPostback returns a merchant's postback, or ErrNone.
+	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
+	// MerchantBalance is what is owed to a merchant.
+	MerchantBalance(ctx context.Context, merchant string) (Balance, error)
+	// ListAccount gives a page of a merchant's account.
+	ListAccount(ctx context.Context, q Account) (Statement, error)
+	// ListCredits gives a page of credits.
+	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
+	// FindStatement returns a wallet's statement, or ErrNone.
+	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+}

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	sqlitedriver "modernc.org/sqlite"
+
+	"github.com/milaan/milaan/internal/access"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/seal"
+)
+
+// hearing connects to a database and keeps the text of every query.
+type hearing struct {
+	dsn   string
+	heard []string
+}
+
+// Connect opens a connection that is listened to.
+func (h *hearing) Connect(context.Context) (driver.Conn, error) {
+	c, err := h.Driver().Open(h.dsn)
+	return &heardConn{c, h}, err
+}
+
+// Driver is the engine's.
+func (h *hearing) Driver() driver.Driver { return &sqlitedriver.Driver{} }
+
+// heardConn has nothing of the driver's but Prepare: so every query goes through it.
+type heardConn struct {
+	driver.Conn
+	h *hearing
+}
+
+func (c *heardConn) Prepare(query string) (driver.Stmt, error) {
+	c.h.heard = append(c.h.heard, query)
+	return c.Conn.Prepare(query)
+}
+
+func (c *heardConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error) {
+	return c.Conn.Begin() //nolint:staticcheck // what the driver has besides is not listened to
+}
+
+// TestListPlans holds every list to an index, in the list's order: one that scans
+// or sorts would cost more with every payment there ever was.
+func TestListPlans(t *testing.T) {
+	t.Parallel()
+	key, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "milaan.db")
+	db, err := Open(t.Context(), path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	h := &hearing{dsn: "file:" + path}
+	reads := sql.OpenDB(h)
+	defer func() { _ = reads.Close() }()
+	records := db.Records
+	records.Read = reads
+	ctx, now := t.Context(), time.Now() //nolint:forbidigo // any time does
+	during := lookup.Range{From: now.Add(-time.Hour), To: now}
+	after := &lookup.Place{At: now, ID: 7}
+	var errs []error
+	for _, q := range []lookup.Deposits{
+		{Merchant: "shop", Limit: 50},
+		{Merchant: "shop", Limit: 50, State: deposit.Waiting, Label: "55", Amount: 500, Range: during, After: after},
+		{Merchant: "shop", Limit: 50, UTR: "000000000001", Range: during, After: after},
+	} {
+		_, err := records.ListDeposits(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Postbacks{{Merchant: "shop", Limit: 50}, {Merchant: "shop", Limit: 50, State: "dead", Range: during, After: after}} {
+		_, err := records.ListPostbacks(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Account{{Merchant: "shop", Range: during, Limit: 50}, {Merchant: "shop", Range: during, After: after, Limit: 50}} {
+		_, err := records.ListAccount(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Credits{
+		{Limit: 50}, {Limit: 50, State: deposit.Bound, After: after}, {Wallet: "till", Limit: 50}, {Wallet: "till", Limit: 50, Range: during, After: after},
+		{UTR: "000000000001", Limit: 50, After: after},
+	} {
+		_, err := records.ListCredits(ctx, q)
+		errs = append(errs, err)
+	}
+	_, err = records.FindDeposit(ctx, deposit.CustomKey{Merchant: "shop", CustomID: "a"})
+	errs = append(errs, notMissing(err))
+	_, err = records.FindPostback(ctx, "shop", 7)
+	errs = append(errs, notMissing(err))
+	_, err = records.MerchantBalance(ctx, "shop")
+	errs = append(errs, err)
+	_, err = records.FindKey(ctx, access.Hash{})
+	errs = append(errs, notMissing(err))
+	_, err = records.FindStatement(ctx, "till", 7)
+	errs = append(errs, notMissing(err))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.heard) < 20 {
+		t.Errorf("only %d queries were heard", len(h.heard))
+	}
+	for _, query := range h.heard {
+		steps := plan(t, db, query)
+		sorted := slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "USE TEMP B-TREE FOR ORDER BY") })
+		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
+			t.Errorf("%s\n\tis sorted: %q", query, steps)
+		}
+		for _, step := range steps {
+			// Walking the table along its key is what a list of all credits does.
+			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) && !strings.Contains(query, "FROM credits WHERE id > 0") {
+				t.Errorf("%s\n\tplan: %s", query, step)
+			}
+		}
+	}
+}
+
+func notMissing(err error) error {
+	if errors.Is(err, lookup.ErrNone) || errors.Is(err, access.ErrNoKey) {
+		return nil
+	}
+	return err
+}
