@@ -139,7 +139,7 @@ func (c *call) who() []slog.Attr {
 type callKey struct{}
 
 func callOf(ctx context.Context) *call {
-	c, _ := ctx.Value(callKey{}).(*call) //nolint:errcheck // every operation has one
+	c, _ := ctx.Value(callKey{}).(*call) // every operation has one
 	return c
 }
 
@@ -163,7 +163,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // guarded answers the request, and with a problem where that panics.
 func (d *Door) guarded(w *answer, r *http.Request, c *call) (route string) {
 	route = "unknown"
-	defer func() {
+	defer func() { //nolint:contextcheck // the request holds the context
 		fault := recover()
 		if fault == http.ErrAbortHandler { //nolint:errorlint // a panic's value, which is this one itself
 			panic(fault) // an answer is cut off on purpose

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ import (
 type office struct {
 	*storetest.House
 	door  *management.Door
-	calls int // unsafe ones, for idempotency keys of their own
+	calls atomic.Int64 // unsafe ones, for idempotency keys of their own
 }
 
 func mustOpenOffice(t *testing.T) *office {
@@ -91,8 +92,7 @@ func (o *office) send(r request) *http.Response {
 		req.Header.Set("Authorization", "Bearer "+r.key)
 	}
 	if r.method != http.MethodGet {
-		o.calls++
-		req.Header.Set("Idempotency-Key", fmt.Sprintf("call %d", o.calls))
+		req.Header.Set("Idempotency-Key", fmt.Sprintf("call %d", o.calls.Add(1)))
 		req.Header.Set("Content-Type", "application/json")
 	}
 	for name, value := range r.header {

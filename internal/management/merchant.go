@@ -279,7 +279,7 @@ func (d *Door) depositByCustomID(ctx context.Context, merchant string, in *depos
 		return listOf([]lookup.Deposit{}, viewDeposit, ""), nil
 	}
 	v := viewDeposit(&found)
-	amount, _ := filterAmount(in.Amount) //nolint:errcheck // the caller read it before
+	amount, _ := filterAmount(in.Amount) // the caller read it before
 	fits := (in.State == "" || in.State == v.State) && (in.Label == "" || in.Label == v.Label) && (in.UTR == "" || in.UTR == v.UTR) &&
 		(amount == 0 || amount == found.Amount) &&
 		(in.From.IsZero() || !v.CreatedAt.Before(in.From)) && (in.To.IsZero() || v.CreatedAt.Before(in.To))

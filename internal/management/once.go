@@ -83,7 +83,7 @@ func (d *Door) once(w http.ResponseWriter, r *http.Request, c *call) {
 	done := false
 	defer func() {
 		if !done { // a panic
-			_ = d.Store.EndCall(ending, it, nil) //nolint:contextcheck // see above
+			_ = d.Store.EndCall(ending, it, nil)
 		}
 	}()
 	d.mux.ServeHTTP(kept, r)
@@ -92,7 +92,7 @@ func (d *Door) once(w http.ResponseWriter, r *http.Request, c *call) {
 		answer = &access.Answer{Status: kept.status, Header: kept.header, Body: kept.Bytes()}
 	}
 	done = true
-	if err := d.Store.EndCall(ending, it, answer); err != nil { //nolint:contextcheck // see above
+	if err := d.Store.EndCall(ending, it, answer); err != nil {
 		// It was done: the caller is told so, and asking again finds out.
 		d.Log.LogAttrs(r.Context(), slog.LevelError, "an answer was not kept", append(c.who(), slog.Any("error", err))...)
 	}

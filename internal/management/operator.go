@@ -348,7 +348,7 @@ func (d *Door) ofFeeds(api huma.API) {
 			f := dir.Feed(h.Feed)
 			v := FeedHealth{
 				ID: h.Feed, Kind: f.Kind, Wallet: f.Wallet, State: string(h.State), LastAt: instant(h.LastAt), Items: h.Items24h, Credits: h.Credits24h,
-				UnreadPer: int64(h.UnreadRate), LagMillis: h.MeanLag.Milliseconds(), Findings: make([]Finding, len(h.Findings)),
+				UnreadPer: h.UnreadRate, LagMillis: h.MeanLag.Milliseconds(), Findings: make([]Finding, len(h.Findings)),
 			}
 			for i, found := range h.Findings {
 				v.Findings[i] = Finding{string(found.Code), string(found.Severity), found.Text}

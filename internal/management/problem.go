@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -19,7 +20,7 @@ import (
 
 // Problem is every answer that says no (RFC 9457). It shows nothing of the
 // request and nothing of the inside.
-type Problem struct {
+type Problem struct { //nolint:errname // an answer to the caller first, an error to Go second
 	Type   string  `json:"type" doc:"Names the kind of problem: an anchor of the page of this API." example:"/v3/docs#problem-not-found"`
 	Title  string  `json:"title" doc:"The kind of problem in words." example:"There is nothing here"`
 	Status int     `json:"status" doc:"The HTTP status." example:"404"`
@@ -102,9 +103,7 @@ func notHere() *Problem {
 
 // write answers with the problem.
 func (p *Problem) write(w http.ResponseWriter) {
-	for name, values := range p.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), p.header)
 	w.Header().Set("Content-Type", problemType)
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // a client that went away misses nothing
@@ -126,7 +125,7 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 	case errors.As(err, &file):
 		p = invalid.problem("The document is not in order; nothing was changed")
 		for _, e := range file {
-			p.in(strings.TrimSuffix(fmt.Sprintf("line %d: %s", e.Line, e.Path), ": "), e.Message)
+			p = p.in(strings.TrimSuffix(fmt.Sprintf("line %d: %s", e.Line, e.Path), ": "), e.Message)
 		}
 		return p
 	case errors.Is(err, apply.ErrUnfit):
@@ -180,7 +179,7 @@ func unechoed(_ huma.Context, _ string, v any) (any, error) {
 		if !hasPrefix(message, sayable) {
 			message = "is not valid"
 		}
-		p.in(location, message)
+		p = p.in(location, message)
 	}
 	return p, nil
 }

@@ -68,7 +68,7 @@ func TestListPlans(t *testing.T) {
 	defer func() { _ = reads.Close() }()
 	records := db.Records
 	records.Read = reads
-	ctx, now := t.Context(), time.Now() //nolint:forbidigo // any time does
+	ctx, now := t.Context(), time.Now()
 	during := lookup.Range{From: now.Add(-time.Hour), To: now}
 	after := &lookup.Place{At: now, ID: 7}
 	var errs []error
