@@ -49,6 +49,30 @@ func (c *heardConn) BeginTx(context.Context, driver.TxOptions) (driver.Tx, error
 	return c.Conn.Begin() //nolint:staticcheck // what the driver has besides is not listened to
 }
 
+// TestListIndexesAreOfLists: the group commit has smaller indexes of its own.
+func TestListIndexesAreOfLists(t *testing.T) {
+	t.Parallel()
+	key, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "milaan.db"), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, statement := range db.statements.all() {
+		if strings.HasPrefix(statement.query, "BEGIN") || statement.query == "COMMIT" || statement.query == "ROLLBACK" {
+			continue
+		}
+		for _, step := range plan(t, db, statement.query) {
+			if strings.Contains(step, "_listed") {
+				t.Errorf("%s\n\tplan: %s", statement.query, step)
+			}
+		}
+	}
+}
+
 // TestListPlans holds every list to an index, in the list's order: one that scans
 // or sorts would cost more with every payment there ever was.
 func TestListPlans(t *testing.T) {
@@ -113,6 +137,9 @@ func TestListPlans(t *testing.T) {
 	}
 	for _, query := range h.heard {
 		steps := plan(t, db, query)
+		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") {
+			t.Errorf("%s\n\tis found otherwise than meant: %q", query, steps)
+		}
 		sorted := slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "USE TEMP B-TREE FOR ORDER BY") })
 		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
 			t.Errorf("%s\n\tis sorted: %q", query, steps)

@@ -24,9 +24,10 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_started ON answers (started_at);
 
--- A merchant's lists, in the order of time. Both grow at their end only.
-CREATE INDEX claims_listed ON claims (merchant, created_at, id);
-CREATE INDEX deposits_listed ON deposits (merchant, at, id);
+-- A merchant's lists, in the order of time. Both grow at their end only. The sums
+-- keep them the lists' own: queries of the group commit have smaller indexes.
+CREATE INDEX claims_listed ON claims (merchant, (created_at + 0), id);
+CREATE INDEX deposits_listed ON deposits (merchant, (at + 0), id);
 -- Claims by UTR: these, those of claims_contenders, and those that credits name.
 CREATE INDEX claims_vain_utr ON claims (utr) WHERE state IN ('refused', 'expired');
 
