@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/milaan/milaan/internal/deposit"
@@ -40,6 +41,14 @@ func (q *query) and(condition string, values ...any) {
 	q.where = append(q.where, strings.ReplaceAll(condition, "\x00", "$"))
 }
 
+// beyond asks for what lies beyond a place in the order of time. It says so in two
+// conditions: of a comparison of pairs no engine makes the bounds of an index on a
+// sum.
+func (q *query) beyond(at, id, than string, place lookup.Place) {
+	q.and(at+" "+than+"= $", Micros(place.At))
+	q.and("("+at+" "+than+" $ OR "+id+" "+than+" $)", Micros(place.At), place.ID)
+}
+
 func (q *query) String() string { return strings.Join(q.where, " AND ") }
 
 // walk is how a list is walked: newest first, along an index.
@@ -59,26 +68,29 @@ func listed(at, id int64) lookup.Place { return lookup.Place{At: Time(at), ID: i
 // latest: behind so many records, the walk goes on with the next page.
 func (r *Records) stretch(ctx context.Context, w walk) (q query, end *lookup.Place, err error) {
 	q.and(w.merchant, w.args...)
-	if !w.From.IsZero() {
-		q.and(w.at+" >= $", Micros(w.From))
-	}
-	if !w.To.IsZero() {
+	// One bound at each end, the nearer: of two an engine may take the other, and
+	// walk all that lies between them.
+	switch {
+	case w.after != nil:
+		q.beyond(w.at, w.id, "<", *w.after)
+	case !w.To.IsZero():
 		q.and(w.at+" < $", Micros(w.To))
 	}
-	if w.after != nil {
-		q.and("("+w.at+", "+w.id+") < ($, $)", Micros(w.after.At), w.after.ID)
+	whole := query{slices.Clone(q.where), slices.Clone(q.args)}
+	if !w.From.IsZero() {
+		whole.and(w.at+" >= $", Micros(w.From))
 	}
 	var at, id int64
 	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT %s, %s FROM %s WHERE %s ORDER BY %s DESC, %s DESC LIMIT 1 OFFSET %d`,
-		w.at, w.id, w.table, &q, w.at, w.id, mostLookedAt-1), q.args...).Scan(&at, &id)
+		w.at, w.id, w.table, &whole, w.at, w.id, mostLookedAt-1), whole.args...).Scan(&at, &id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return q, nil, nil
+		return whole, nil, nil
 	case err != nil:
 		return q, nil, err
 	}
 	place := listed(at, id)
-	q.and("("+w.at+", "+w.id+") >= ($, $)", at, id)
+	q.beyond(w.at, w.id, ">", listed(at, id-1)) // itself included
 	return q, &place, nil
 }
 
@@ -133,13 +145,13 @@ func (r *Records) ListDeposits(ctx context.Context, ask lookup.Deposits) (lookup
 		// Joined to nothing, the merchant leads to no index: the merchant's list is long.
 		q.and("c.merchant || '' = $", ask.Merchant)
 		if !ask.From.IsZero() {
-			q.and("c.created_at + 0 >= $", Micros(ask.From))
+			q.and("c.created_at >= $", Micros(ask.From))
 		}
 		if !ask.To.IsZero() {
-			q.and("c.created_at + 0 < $", Micros(ask.To))
+			q.and("c.created_at < $", Micros(ask.To))
 		}
 		if ask.After != nil {
-			q.and("(c.created_at + 0, c.id) < ($, $)", Micros(ask.After.At), ask.After.ID)
+			q.beyond("c.created_at", "c.id", "<", *ask.After)
 		}
 	}
 	if ask.State != "" {
@@ -255,12 +267,13 @@ func (r *Records) ListAccount(ctx context.Context, ask lookup.Account) (out look
 	}
 	var q query
 	q.and("d.merchant = $", ask.Merchant)
-	q.and("d.at + 0 >= $", Micros(ask.From))
+	if ask.After != nil { // see stretch
+		q.beyond("d.at + 0", "d.id", ">", *ask.After)
+	} else {
+		q.and("d.at + 0 >= $", Micros(ask.From))
+	}
 	if !ask.To.IsZero() {
 		q.and("d.at + 0 < $", Micros(ask.To))
-	}
-	if ask.After != nil {
-		q.and("(d.at + 0, d.id) > ($, $)", Micros(ask.After.At), ask.After.ID)
 	}
 	balance := out.Opening
 	var items []lookup.Entry

@@ -144,6 +144,10 @@ func TestListPlans(t *testing.T) {
 		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
 			t.Errorf("%s\n\tis sorted: %q", query, steps)
 		}
+		// A page begins at its place, not at the beginning of the list.
+		if bounded := strings.Contains(strings.Join(steps, "\n"), "<expr>"); strings.Contains(query, " + 0 <= ") && !bounded || strings.Contains(query, " + 0 >= ") && !bounded {
+			t.Errorf("%s\n\twalks from the beginning: %q", query, steps)
+		}
 		for _, step := range steps {
 			// Walking the table along its key is what a list of all credits does.
 			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) && !strings.Contains(query, "FROM credits WHERE id > 0") {
