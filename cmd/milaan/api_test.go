@@ -99,7 +99,7 @@ feeds:
 	for _, e := range examples {
 		fmt.Fprintf(&script, "%s\necho; echo %q\n", e.commands, mark)
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "bash", "-euo", "pipefail", "-c", //nolint:gosec // the page is our own
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "bash", "-euo", "pipefail", "-c",
 		strings.ReplaceAll(script.String(), "127.0.0.1:8080", c.addr))
 	cmd.Dir, cmd.Env = dir, c.env
 	var out, errs bytes.Buffer

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/milaan/milaan/internal/access"
 )
 
 // TestDocumentIsCurrent keeps docs/openapi.json what the program serves; run it
@@ -79,6 +81,20 @@ func TestDocumentIsWhole(t *testing.T) {
 			if parameters, err := json.Marshal(op["parameters"]); err != nil || strings.Contains(string(parameters), "Idempotency-Key") != unsafe {
 				t.Errorf("%s %s: %s, %v", method, path, parameters, err)
 			}
+		}
+	}
+}
+
+// TestScopesAreDocumented: docs/api.md names every scope.
+func TestScopesAreDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/api.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range access.Scopes("") {
+		if !strings.Contains(string(text), "`"+string(scope)+"`") {
+			t.Errorf("docs/api.md lacks the scope %s", scope)
 		}
 	}
 }

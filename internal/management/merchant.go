@@ -79,7 +79,7 @@ func viewDeposit(d *lookup.Deposit) Deposit {
 
 // Postback is how far the announcement of a deposit came.
 type Postback struct {
-	ID          int64      `json:"id" doc:"As the postback's webhook-id names it."`
+	ID          int64      `json:"id" doc:"The number in the postback's webhook-id."`
 	CustomID    string     `json:"custom_id" doc:"The deposit that it announces."`
 	State       string     `json:"state" enum:"due,held,delivered,dead" doc:"due: sent, or sent again, at next_at; held: waits for a change of settings; delivered; dead: given up."`
 	Attempts    int        `json:"attempts"`
