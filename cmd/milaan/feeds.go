@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/money"
@@ -162,13 +163,12 @@ func (i importStatement) Run(ctx context.Context, s *settings, term terminal) (e
 		return err
 	}
 	var imported intake.Imported
-	if err := atStore(ctx, s, func(ctx context.Context, desk *deposit.Desk, db store.Store) error {
-		wallet := desk.Directory.Current().Wallet(i.Wallet)
+	if err := withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
+		wallet := t.Desk.Directory.Current().Wallet(i.Wallet)
 		if wallet == nil {
 			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", i.Wallet)
 		}
-		importer := &intake.Importer{Desk: desk, Ledger: db, Now: time.Now}
-		imported, err = importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
+		imported, err = t.Importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
 			ReaderAt: file, Size: info.Size(), Name: filepath.Base(i.File), Format: i.Format, Actor: "operator:" + i.Actor,
 			Progress: progress(term),
 		})
@@ -208,7 +208,7 @@ func writeImported(out io.Writer, i *intake.Imported) error {
 	}{
 		{"statement", fmt.Sprintf("%s, %s, %s to %s", s.Name, s.Layout, day(s.From), day(s.To))},
 		{"read", i.Read}, {"new", i.New}, {"already known", i.Known}, {"matched", i.Matched},
-		{"other movements", i.Recorded}, {"no money moved", i.NotCredit}, {"credits without UTR", i.NoUTR},
+		{"other movements", i.Recorded}, {"of them withdrawals", i.Payouts}, {"no money moved", i.NotCredit}, {"credits without UTR", i.NoUTR},
 		{"not understood", i.Unread}, {"refused", i.Refused},
 	}
 	if s.Closing != nil {

@@ -32,9 +32,12 @@ type commandLine struct {
 	Review    reviewCommand    `cmd:"" help:"List, approve or reject claims that wait for a person."`
 	Feeds     feedsCommand     `cmd:"" help:"How the bank feeds are, and what of theirs waits for a person."`
 	Keys      keysCommand      `cmd:"" help:"Keys of the management API: make, list, revoke."`
+	Postbacks postbacksCommand `cmd:"" help:"List, inspect, resend and test postbacks; pause and enable endpoints."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
+	Payout    payoutCommand    `cmd:"" help:"List, approve, reject and settle withdrawals."`
 	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`
 	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Help      helpCommand      `cmd:"" help:"Print this help."`

@@ -118,6 +118,7 @@ func (verifyCommand) Run(ctx context.Context, s *settings, term terminal) error 
 		{"on wallets", money.Format(report.Held, money.English)},
 		{"unclaimed", money.Format(report.Unclaimed, money.English)},
 		{"owed to merchants", money.Format(report.Owed, money.English)},
+		{"held by withdrawals", money.Format(report.OnHold, money.English)},
 		{"fees earned", money.Format(report.Fees, money.English)},
 		{"left wallets", money.Format(report.Outflow, money.English)},
 		{"other income", money.Format(report.Income, money.English)},
@@ -239,28 +240,28 @@ func decide(ctx context.Context, s *settings, term terminal, word func(context.C
 	return err
 }
 
-// atDesk does something at a desk of its own: it takes the write lock for a
-// moment at a time, and a running gateway goes on.
+// atDesk does something at a desk of its own.
 func atDesk(ctx context.Context, s *settings, do func(context.Context, *deposit.Desk) error) error {
-	return atStore(ctx, s, func(ctx context.Context, desk *deposit.Desk, _ store.Store) error { return do(ctx, desk) })
+	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) error { return do(ctx, t.Desk) })
 }
 
-// atStore is atDesk for what needs the database, too.
-func atStore(ctx context.Context, s *settings, do func(context.Context, *deposit.Desk, store.Store) error) (err error) {
+// withTools settles something itself: it takes the write lock for a moment at a
+// time, and a running gateway goes on.
+func withTools(ctx context.Context, s *settings, do func(context.Context, *server.Tools) error) (err error) {
 	config, err := s.load()
 	if err != nil {
 		return err
 	}
-	desk, db, err := server.OpenDesk(ctx, config, config.Logger())
+	tools, err := server.OpenTools(ctx, config, config.Logger())
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer func() { err = errors.Join(err, tools.Store.Close()) }()
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	var group errgroup.Group
-	group.Go(func() error { return desk.Run(running) })
-	err = do(ctx, desk, db)
+	group.Go(func() error { return tools.Desk.Run(running) })
+	err = do(ctx, tools)
 	stop()
 	return errors.Join(err, group.Wait())
 }

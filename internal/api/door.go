@@ -1,5 +1,5 @@
 // Package api is the door of merchants' servers, which speak the JSON of
-// protocol.md, sections 1 to 3, and of the feeds that report bank entries.
+// protocol.md, sections 1 to 3 and 6, and of the feeds that report bank entries.
 //
 // A door translates: it finds out who calls, reads the request, hands it to
 // the [deposit.Desk] and puts the outcome into the words of the protocol. It
@@ -50,6 +50,8 @@ type Config struct {
 	Directory *directory.Cache
 	Intake    Intake
 	Importer  Importer
+	Office    Office
+	Vault     Vault
 	Now       func() time.Time
 	// ClientAddr tells the address a request comes from, for the merchants'
 	// allow lists. Nil takes the connection's: right where no proxy stands
@@ -119,6 +121,9 @@ func (d *Door) Merchants() http.Handler {
 	} {
 		mux.Handle(route.path, d.serve(route.name, d.ofMerchant(only(route.method, route.answer))))
 	}
+	mux.Handle("/v2/withdrawal/create", d.serve("withdraw", d.signer(only(http.MethodPost, d.withdraw))))
+	mux.Handle("/v2/withdrawal/status", d.serve("withdrawal status", d.ofMerchant(only(http.MethodGet, d.withdrawalStatus))))
+	mux.Handle("/v2/balance", d.serve("balance", d.ofMerchant(only(http.MethodGet, d.balance))))
 	mux.Handle("/", d.serve("unknown", nowhere))
 	mux.HandleFunc("GET "+methodLogoPath, func(w http.ResponseWriter, _ *http.Request) {
 		h := w.Header()

@@ -102,11 +102,16 @@ func secrets(s ...directory.Secret) directory.MerchantSecrets {
 	return directory.MerchantSecrets{PluginAPI: s}
 }
 
+func signing(key directory.Secret, s directory.MerchantSecrets) directory.MerchantSecrets {
+	s.WithdrawalKey = key
+	return s
+}
+
 func sample() contents {
 	return contents{
 		Version: 1,
 		Merchants: []*directory.Merchant{
-			{ID: "shop", Domain: "shop.localhost", Timezone: "Asia/Kolkata", Secrets: secrets("new-s3cret", "s3cret")},
+			{ID: "shop", Domain: "shop.localhost", Timezone: "Asia/Kolkata", Secrets: signing("wkey", secrets("new-s3cret", "s3cret"))},
 			{ID: "other", Domain: "other.example", Timezone: "UTC", Secrets: secrets("other-s3cret"),
 				Methods: map[string]bool{"upi_w": false}},
 			{ID: "fenced", Timezone: "UTC", Secrets: secrets("fenced-s3cret"),
@@ -151,6 +156,7 @@ type house struct {
 	metrics *prometheus.Registry
 	handler http.Handler
 	imports importer
+	vault   vault
 }
 
 // importer is a double that keeps what it was given.
@@ -190,7 +196,7 @@ func (h *house) serve(tb testing.TB, log *slog.Logger) http.Handler {
 	}
 	door := api.New(api.Config{
 		Desk: h.desk, Store: h.store, Directory: cache, Log: log,
-		Intake: reader, Importer: &h.imports,
+		Intake: reader, Importer: &h.imports, Office: &h.vault, Vault: &h.vault,
 		Now:     func() time.Time { return h.clock },
 		Metrics: api.NewMetrics(h.metrics),
 	})

@@ -92,8 +92,13 @@ func (d *Door) unread(c *call, err error) error {
 	}
 }
 
-// uploadTimeout is how long a statement may take to arrive.
-const uploadTimeout = 5 * time.Minute
+// uploadTimeout is how long a statement may take to arrive, importTimeout how
+// long to be read into the books, and its answer to leave: a million lines take
+// some minutes.
+const (
+	uploadTimeout = 5 * time.Minute
+	importTimeout = 15 * time.Minute
+)
 
 // statement takes an uploaded statement: the file as the body, or the field file
 // of a form.
@@ -125,8 +130,10 @@ func (d *Door) statement(c *call, wallet *directory.Wallet) (any, error) {
 
 // upload keeps an uploaded file in a temporary one, which the caller removes.
 func (c *call) upload() (file *os.File, name string, err error) {
-	// The server's time to read a request is for small ones.
-	if err := http.NewResponseController(c.writer).SetReadDeadline(c.now().Add(uploadTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	// The server's times to read a request and to answer it are for small ones.
+	connection, now := http.NewResponseController(c.writer), c.now()
+	err = errors.Join(connection.SetReadDeadline(now.Add(uploadTimeout)), connection.SetWriteDeadline(now.Add(uploadTimeout+importTimeout)))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, "", fmt.Errorf("give an upload its time: %w", err)
 	}
 	c.Body = http.MaxBytesReader(c.writer, c.Body, intake.MaxStatement)

@@ -198,7 +198,7 @@ func TestReportMail(t *testing.T) {
 func TestReportStatement(t *testing.T) {
 	t.Parallel()
 	h := open(t, &desk{})
-	h.imports.result = intake.Imported{New: 2, Known: 1, Matched: 1, Open: []feed.StatementLine{
+	h.imports.result = intake.Imported{New: 2, Known: 3, KnownCredits: 1, Matched: 1, Open: []feed.StatementLine{
 		{Number: 7, Outcome: feed.Outcome{Result: feed.Unread, Why: "no date"}},
 	}}
 	const answer = `{"accepted":2,"duplicate":1,"matched":1,"refused":[{"index":7,"error":"no date"}]}`
@@ -230,4 +230,43 @@ func TestReportStatement(t *testing.T) {
 		t.Errorf("answered %d: %s", w.Code, w.Body)
 	}
 	expect(t, h.report("upload", "Bearer other", "x"), 404, "Not found")
+}
+
+// TestReportStatementSlowly: a statement that takes longer to arrive than the
+// server has for other answers is answered all the same.
+func TestReportStatementSlowly(t *testing.T) {
+	t.Parallel()
+	h := open(t, &desk{})
+	h.clock = time.Now()
+	h.imports.result = intake.Imported{New: 2}
+	server := httptest.NewUnstartedServer(h.handler)
+	const short = 100 * time.Millisecond
+	server.Config.ReadTimeout, server.Config.WriteTimeout = short, short
+	server.Start()
+	t.Cleanup(server.Close)
+	body, file := io.Pipe()
+	go func() {
+		_, err := io.WriteString(file, "Date,")
+		time.Sleep(5 * short)
+		if err == nil {
+			_, err = io.WriteString(file, "Narration")
+		}
+		_ = file.CloseWithError(err)
+	}()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/feeds/upload", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer filetoken")
+	res, err := server.Client().Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if answer, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(answer), `"accepted":2`) {
+		t.Errorf("answered %d %s, %v", res.StatusCode, answer, err)
+	}
+	if h.imports.text != "Date,Narration" {
+		t.Errorf("imported %q", h.imports.text)
+	}
 }

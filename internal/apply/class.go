@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/money"
@@ -57,9 +58,14 @@ var merchantClass = class[directory.Merchant]{
 			hidden("plugin_api_secret", m.Secrets.PluginAPI...),
 			hidden("withdrawal_private_key", m.Secrets.WithdrawalKey),
 			{name: "postback.url", text: m.PostbackURL},
+			{name: "postback.schedule", text: joined(m.PostbackWaits, time.Duration.String)},
 			hidden("postback.access_key", m.Secrets.AccessKey),
 			hidden("postback.private_key", m.Secrets.PrivateKey),
+			hidden("postback.private_key_previous", m.Secrets.PrivateKeyPrevious),
 			hidden("postback.webhook_secret", m.Secrets.Webhook),
+			hidden("postback.webhook_secret_previous", m.Secrets.WebhookPrevious),
+			{name: "postback.ed25519", text: onOff(m.PostbackEd25519)},
+			hidden("postback.client_cert", m.Secrets.ClientCert, m.Secrets.ClientKey),
 			{name: "redirect_urls", text: pairsText(m.RedirectURLs, strconv.Quote)},
 			{name: "frame_ancestors", text: strings.Join(m.FrameAncestors, " ")},
 			{name: "look.colour", text: string(m.Look.Colour)},
@@ -172,6 +178,19 @@ var payoutClass = class[directory.PayoutDesk]{
 		return []attribute{
 			{name: "kind", text: d.Kind},
 			{name: "method", text: d.Method},
+			{name: "wallets", text: strings.Join(d.Wallets, " ")},
+			rupees("min", d.Min),
+			rupees("max", d.Max),
+			rupees("merchant_per_day", d.MerchantDay),
+			rupees("label_per_day", d.LabelDay),
+			rupees("approve_above", d.ApproveAbove),
+			{name: "layout", text: d.Layout},
+			{name: "codes", text: pairsText(d.Codes, strconv.Quote)},
+			{name: "account", text: d.Account},
+			{name: "key_id", text: d.KeyID},
+			{name: "address", text: d.Address},
+			hidden("key", d.Secrets.Key),
+			hidden("webhook_secret", d.Secrets.Webhook),
 		}
 	},
 }

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -150,22 +151,99 @@ func (m *merchant) readPostback() {
 		return
 	}
 	m.postback = true
-	p := v.object("url", "access_key", "private_key", "webhook_secret")
+	p := v.object("url", "schedule", "access_key", "private_key", "private_key_previous", "webhook_secret", "webhook_secret_previous",
+		"ed25519", "client_cert", "client_key")
 	p.need("url")
 	m.want.PostbackURL = p.matching("url", checkPostback)
-	m.want.Secrets.AccessKey = p.secret("access_key")
-	m.want.Secrets.PrivateKey = p.secret("private_key")
+	m.want.PostbackEd25519 = p.toggle("ed25519", false)
+	if v, ok := p.fields["schedule"]; ok {
+		m.want.PostbackWaits = readWaits(v)
+	}
+	s := &m.want.Secrets
+	s.AccessKey = p.secret("access_key")
+	s.PrivateKey = p.secret("private_key")
+	s.PrivateKeyPrevious = p.previous("private_key")
+	s.WebhookPrevious = p.previous("webhook_secret")
 	at, ok := p.fields["webhook_secret"]
 	switch {
 	case !ok:
 	case at.kind == scalar && at.text == "":
 		m.noWebhook = true
 	default:
-		m.want.Secrets.Webhook = p.secret("webhook_secret")
-		if _, err := directory.ParseWebhookSecret(m.want.Secrets.Webhook); err != nil {
-			at.wrong("%v: write whsec_ and the key in base64, or the key itself without whsec_", err)
-		}
+		s.Webhook = p.secret("webhook_secret")
+		at.checkWebhookSecret(s.Webhook)
 	}
+	if at, ok := p.fields["webhook_secret_previous"]; ok {
+		at.checkWebhookSecret(s.WebhookPrevious)
+	}
+	m.readClientCert(p)
+}
+
+// mostWaits bounds a schedule; what comes after a year nobody waits for.
+const (
+	mostWaits = 30
+	mostWait  = 30 * 24 * time.Hour
+)
+
+// readWaits reads a schedule: the waits between attempts.
+func readWaits(v value) []time.Duration {
+	items := v.elements()
+	if v.kind == sequence && (len(items) == 0 || len(items) > mostWaits) {
+		v.wrong("must have 1 to %d waits, such as [5s, 5m, 1h], or be left out for the usual schedule", mostWaits)
+	}
+	var waits []time.Duration
+	for _, item := range items {
+		text, ok := item.oneLine()
+		if !ok {
+			continue
+		}
+		wait, err := time.ParseDuration(text)
+		if err != nil || wait < time.Second || wait > mostWait {
+			item.wrong("%s is no wait: write 1s to 720h, such as 5s, 5m or 2h30m", quote(text))
+			continue
+		}
+		waits = append(waits, wait)
+	}
+	return waits
+}
+
+// previous reads the secret that another one replaces.
+func (o object) previous(key string) directory.Secret {
+	at, ok := o.fields[key+"_previous"]
+	if !ok {
+		return ""
+	}
+	if v, given := o.fields[key]; !given || v.kind == scalar && v.text == "" {
+		at.wrong("needs %s beside it: add the new one, or remove this line", key)
+	}
+	return o.secret(key + "_previous")
+}
+
+func (v value) checkWebhookSecret(secret directory.Secret) {
+	if _, err := directory.ParseWebhookSecret(secret); err != nil {
+		v.wrong("%v: write whsec_ and the key in base64, or the key itself without whsec_", err)
+	}
+}
+
+// readClientCert reads the certificate that the merchant's server asks for. Both
+// halves as "" take a stored one back.
+func (m *merchant) readClientCert(p object) {
+	if !p.has("client_cert") && !p.has("client_key") {
+		return
+	}
+	p.need("client_cert", "client_key")
+	cert, _ := p.field("client_cert").scalar()
+	key, _ := p.field("client_key").scalar()
+	if cert == "" && key == "" {
+		m.noClientCert = true
+		return
+	}
+	// The error would quote what it found.
+	if _, err := tls.X509KeyPair([]byte(cert), []byte(key)); err != nil {
+		p.field("client_cert").wrong("client_cert and client_key are no pair: write both in PEM after a |, the certificate with those it is issued by")
+		return
+	}
+	m.want.Secrets.ClientCert, m.want.Secrets.ClientKey = directory.Secret(cert), directory.Secret(key)
 }
 
 func readMethod(v value, i int) method {
@@ -265,13 +343,33 @@ func readRule(v value, i int) rule {
 }
 
 func readPayout(v value, _ int) payout {
-	o := v.object("id", "kind", "method")
+	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "approve_above",
+		"layout", "codes", "account", "key_id", "key", "webhook_secret", "address")
 	o.need("id", "kind", "method")
-	return payout{object: o, want: directory.PayoutDesk{
-		ID:     o.matching("id", checkID),
-		Kind:   o.matching("kind", oneOf("manual")),
-		Method: o.matching("method", checkType),
+	d := payout{object: o, want: directory.PayoutDesk{
+		ID:           o.matching("id", checkID),
+		Kind:         o.matching("kind", oneOf(directory.PayoutManual, directory.PayoutFiles, directory.PayoutRazorpayX, directory.PayoutSandbox)),
+		Method:       o.matching("method", checkType),
+		Wallets:      o.list("wallets", checkID),
+		Min:          o.rupees("min"),
+		Max:          o.rupees("max"),
+		MerchantDay:  o.rupees("merchant_per_day"),
+		LabelDay:     o.rupees("label_per_day"),
+		ApproveAbove: o.rupees("approve_above"),
+		Layout:       o.text("layout", ""),
+		Account:      o.matching("account", checkAccount),
+		KeyID:        o.text("key_id", ""),
+		Address:      o.text("address", ""),
+		Secrets:      directory.PayoutSecrets{Key: o.secret("key"), Webhook: o.secret("webhook_secret")},
 	}}
+	if v, ok := o.fields["codes"]; ok {
+		d.want.Codes = make(map[string]string)
+		v.pairs(func(name string, at value) { d.want.Codes[name], _ = at.oneLine() })
+	}
+	if w := &d.want; w.Max > 0 && w.Max < w.Min {
+		o.field("max").wrong("%s is below min %s: raise it, or write 0 for no bound", w.Max, w.Min)
+	}
+	return d
 }
 
 func checkID(s string) (string, error) {

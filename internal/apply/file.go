@@ -51,6 +51,8 @@ type (
 		postback bool
 		// noWebhook: the file takes the webhook secret back.
 		noWebhook bool
+		// noClientCert: the file takes the client certificate back.
+		noClientCert bool
 	}
 	method struct {
 		object

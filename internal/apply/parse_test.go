@@ -92,7 +92,7 @@ shop.yaml:2: wallets[0]: "000" stands alone: an amount with commas inside { } ne
 		{"address", "merchants:\n- id: a\n  allowed_ips:\n  - 10.0.0.1\n  - 10.0.0.1/8\n  - shop\n", `shop.yaml:5: merchants[0].allowed_ips[1]: "10.0.0.1/8" has bits beyond its network: write 10.0.0.0/8
 shop.yaml:6: merchants[0].allowed_ips[2]: "shop" is no address or network: write 203.0.113.7 or 203.0.113.0/24`},
 		{"feed kind", "feeds:\n- {id: a, kind: fax, wallet: w1}\n", `shop.yaml:2: feeds[0].kind: "fax" is not known here: use json, sms, statement, email, cashfree, decentro, icici, paytm, phonepe, razorpay`},
-		{"payout kind", "payouts:\n- {id: a, kind: bank, method: imps_ib}\n", `shop.yaml:2: payouts[0].kind: "bank" is not known here: use manual`},
+		{"payout kind", "payouts:\n- {id: a, kind: bank, method: imps_ib}\n", `shop.yaml:2: payouts[0].kind: "bank" is not known here: use manual, bulkfile, razorpayx, sandbox`},
 		{"rule then", "rules:\n- name: r\n  when: amount > 1\n  then: refuse\n", `shop.yaml:4: rules[0].then: "refuse" is not known here: use review`},
 		{"rule name", "rules:\n- {name: 'a,b', when: amount > 1}\n", `shop.yaml:2: rules[0].name: "a,b" is no rule name: use up to 64 letters, digits, spaces and . _ -, beginning with a letter or digit`},
 		{"rule does not compile", "rules:\n- name: r\n  when: amont > 1\n", `shop.yaml:3: rules[0].when: not a rule, unknown name amont (1:1): write a condition such as amount > 100000`},

@@ -107,7 +107,7 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	c.Feeds = reconcile(p, feedClass, current.Feeds, feeds, file.feeds.declared)
 	rules := wanted(file.rules, func(r *rule) directory.Rule { return r.want })
 	c.Rules = reconcile(p, ruleClass, current.Rules, rules, file.rules.declared)
-	payouts := wanted(file.payouts, func(d *payout) directory.PayoutDesk { return d.want })
+	payouts := p.payouts()
 	c.Payouts = reconcile(p, payoutClass, current.Payouts, payouts, file.payouts.declared)
 	if !p.Empty() {
 		c.Accounts = missingAccounts(after(current, *c))
@@ -232,10 +232,8 @@ func (p *planner) merchants() ([]*directory.Merchant, error) {
 
 func (p *planner) merchantSecrets(spec *merchant, m *directory.Merchant, have directory.MerchantSecrets) (err error) {
 	want := m.Secrets
-	s := directory.MerchantSecrets{
-		PluginAPI: slices.Clone(want.PluginAPI),
-		AccessKey: have.AccessKey, PrivateKey: have.PrivateKey, Webhook: have.Webhook,
-	}
+	s := have // what belongs to postbacks stays while there are none
+	s.PluginAPI = slices.Clone(want.PluginAPI)
 	if len(s.PluginAPI) == 0 {
 		// Both stay: a rotation under way is not ended by a file without secrets.
 		s.PluginAPI = slices.Clone(have.PluginAPI)
@@ -251,18 +249,43 @@ func (p *planner) merchantSecrets(spec *merchant, m *directory.Merchant, have di
 		return err
 	}
 	if spec.postback {
-		if s.AccessKey, err = p.secret("merchant", m.ID, "postback.access_key", want.AccessKey, have.AccessKey); err != nil {
-			return err
-		}
-		if s.PrivateKey, err = p.secret("merchant", m.ID, "postback.private_key", want.PrivateKey, have.PrivateKey); err != nil {
+		if err := p.postbackSecrets(m, &s, want, have); err != nil {
 			return err
 		}
 	}
-	if want.Webhook != "" || spec.noWebhook {
-		s.Webhook = want.Webhook
+	if spec.noWebhook {
+		s.Webhook, s.WebhookPrevious = "", ""
+	}
+	if spec.noClientCert {
+		s.ClientCert, s.ClientKey = "", ""
 	}
 	m.Secrets = s
 	return nil
+}
+
+func (p *planner) postbackSecrets(m *directory.Merchant, s *directory.MerchantSecrets, want, have directory.MerchantSecrets) (err error) {
+	if s.AccessKey, err = p.secret("merchant", m.ID, "postback.access_key", want.AccessKey, have.AccessKey); err != nil {
+		return err
+	}
+	if s.PrivateKey, err = p.secret("merchant", m.ID, "postback.private_key", want.PrivateKey, have.PrivateKey); err != nil {
+		return err
+	}
+	// A key ends its rotation by standing alone; one that is left out leaves a
+	// rotation under way as it is.
+	if want.PrivateKey != "" {
+		s.PrivateKeyPrevious = want.PrivateKeyPrevious
+	}
+	if want.Webhook != "" {
+		s.Webhook, s.WebhookPrevious = want.Webhook, want.WebhookPrevious
+	}
+	if want.ClientKey != "" {
+		s.ClientCert, s.ClientKey = want.ClientCert, want.ClientKey
+	}
+	if m.PostbackEd25519 && s.Ed25519 == "" {
+		// Not a secret to hand out: milaan postbacks key prints its public half.
+		s.Ed25519, err = directory.NewSigningKey()
+	}
+	return err
 }
 
 // checkMerchantSecrets reports plugin API secrets that would name two
@@ -321,6 +344,20 @@ func keepSecrets(s, have directory.FeedSecrets) directory.FeedSecrets {
 		Signing: cmp.Or(s.Signing, have.Signing), Password: cmp.Or(s.Password, have.Password),
 		PrivateKey: cmp.Or(s.PrivateKey, have.PrivateKey), BankKey: cmp.Or(s.BankKey, have.BankKey),
 	}
+}
+
+// payouts are the desks that the file wants. Secrets that it omits stay as they are
+// stored.
+func (p *planner) payouts() []*directory.PayoutDesk {
+	desks := wanted(p.file.payouts, func(d *payout) directory.PayoutDesk { return d.want })
+	stored := index(p.current.Payouts, payoutClass)
+	for i, d := range desks {
+		if old := stored.find(p, p.file.payouts.items[i].field("id"), d.ID); old != nil && old.Kind == d.Kind {
+			d.Secrets.Key = cmp.Or(d.Secrets.Key, old.Secrets.Key)
+			d.Secrets.Webhook = cmp.Or(d.Secrets.Webhook, old.Secrets.Webhook)
+		}
+	}
+	return desks
 }
 
 // checkWallets holds wallets to what they were: money stands booked on them.
@@ -499,6 +536,7 @@ func missingAccounts(c directory.Contents) []ledger.Account {
 	open(ledger.FeesCode, ledger.Revenue)
 	for _, m := range c.Merchants {
 		open(ledger.MerchantCode(m.ID), ledger.Liability)
+		open(ledger.HoldCode(m.ID), ledger.Liability)
 	}
 	for _, w := range c.Wallets {
 		open(ledger.WalletCode(w.ID), ledger.Asset)

@@ -64,7 +64,7 @@ func TestTheSampleAppliesOnce(t *testing.T) {
 		t.Errorf("the shop's wallets are %+v", w)
 	}
 	codes := slices.Sorted(maps.Keys(s.Accounts))
-	if got := strings.Join(codes, " "); got != "fees income:w1 merchant:shop outflow:w1 suspense:w1 wallet:w1" {
+	if got := strings.Join(codes, " "); got != "fees hold:shop income:w1 merchant:shop outflow:w1 suspense:w1 wallet:w1" {
 		t.Errorf("accounts %s", got)
 	}
 	for _, a := range first.Change.Accounts {

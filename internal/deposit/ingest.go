@@ -136,31 +136,28 @@ func (g *ingest) takeCredit(b *book, e *feed.Entry, out *feed.Outcome) error {
 	}
 	b.record(g.actor(), "credit.received", credit.ID, "on wallet "+credit.Wallet)
 	out.Result, out.CreditID = feed.New, credit.ID
-	// A statement may list what was taken back before what had come.
-	for _, m := range b.facts.Reversals[e.UTR] {
-		if m.CreditID == 0 && m.Wallet == credit.Wallet && m.Amount == credit.Amount {
-			return b.reverseLate(g.actor(), credit, m)
-		}
+	if err := b.reverseEarlier(g.actor(), credit); err != nil {
+		return err
 	}
 	return g.settle(b, credit, out)
 }
 
-// settle weighs the claims that a credit could settle, and where none took it
-// looks for the payment whose reference it carries.
+// settle weighs the claims that a credit could settle, that of the payment whose
+// reference it carries among them: whoever typed its UTR before is that
+// payment's rival, and not its better.
 func (g *ingest) settle(b *book, credit *Credit, out *feed.Outcome) error {
-	credited, err := b.settleOpen(g.actor(), credit)
-	if err != nil {
-		return err
-	}
-	if len(g.referrals) > 0 && !credited {
+	var referred bool
+	if len(g.referrals) > 0 {
 		if r := g.referrals[payment.FindReference(credit.Note, credit.Reference)]; r != nil {
-			if credited, err = b.refer(credit, r); err != nil {
+			var err error
+			if referred, err = b.refer(credit, r); err != nil {
 				return err
 			}
 		}
 	}
-	out.Settled = credited
-	return nil
+	credited, err := b.settleOpen(g.actor(), credit)
+	out.Settled = referred || credited
+	return err
 }
 
 // takeAgain takes a second report of one credit: it may confirm the first, add
@@ -170,20 +167,10 @@ func (g *ingest) takeAgain(b *book, known *Credit, e *feed.Entry, out *feed.Outc
 		return g.contradict(b, known, e, out)
 	}
 	out.Result = feed.Known
-	changed := false
-	fill := func(have *string, reported string) {
-		if *have == "" && reported != "" {
-			*have, changed = reported, true
-		}
-	}
-	if known.State == Unclaimed { // a deposit's postback has told who paid
-		fill(&known.PayerVPA, e.PayerVPA)
-		fill(&known.PayerName, e.PayerName)
-	}
-	fill(&known.Note, e.Note)
-	fill(&known.Reference, e.Reference)
+	changed := known.learn(e)
 	confirmed := e.Trust > known.Trust
 	if confirmed {
+		b.datedBack(known, e)
 		known.Trust = e.Trust
 		b.record(g.actor(), "credit.confirmed", known.ID, "reported by "+g.feed.ID+" too")
 	}
@@ -193,6 +180,34 @@ func (g *ingest) takeAgain(b *book, known *Credit, e *feed.Entry, out *feed.Outc
 	// Also where nothing is new about it: a claim may have become able to have
 	// the credit since, by a change of the directory.
 	return g.settle(b, known, out)
+}
+
+// learn takes from a further report what the first left out, and says whether that
+// was anything.
+func (c *Credit) learn(e *feed.Entry) (changed bool) {
+	fill := func(have *string, reported string) {
+		if *have == "" && reported != "" {
+			*have, changed = reported, true
+		}
+	}
+	if c.State == Unclaimed { // a deposit's postback has told who paid
+		fill(&c.PayerVPA, e.PayerVPA)
+		fill(&c.PayerName, e.PayerName)
+	}
+	fill(&c.Note, e.Note)
+	fill(&c.Reference, e.Reference)
+	return changed
+}
+
+// datedBack takes the day of a credit from whoever speaks for the bank, where it
+// is an earlier one: an SMS that is forwarded again after months tells no day.
+func (b *book) datedBack(known *Credit, e *feed.Entry) {
+	if known.State != Unclaimed || DayOf(e.At) >= DayOf(known.At) {
+		return
+	}
+	b.changes.WalletUse[WalletDay{known.Wallet, DayOf(known.At)}] -= known.Amount
+	b.changes.WalletUse[WalletDay{known.Wallet, DayOf(e.At)}] += known.Amount
+	known.At = e.At
 }
 
 // contradict takes a report that names another amount. Whoever speaks for the
@@ -208,13 +223,17 @@ func (g *ingest) contradict(b *book, known *Credit, e *feed.Entry, out *feed.Out
 	}
 	if corrects {
 		known.Amount, known.Trust = e.Amount, e.Trust
+		known.learn(e)
 		b.changes.WalletUse[WalletDay{known.Wallet, DayOf(known.At)}] += e.Amount - was
 		if err := b.postCredit(known, ledger.CreditCorrected, e.Amount-was); err != nil {
 			return err
 		}
 		b.record(g.actor(), "credit.corrected", known.ID, fmt.Sprintf("from %s to %s, which the bank says", was, e.Amount))
+		if err := b.reverseEarlier(g.actor(), known); err != nil {
+			return err
+		}
 	}
-	if _, err := b.settleOpen(g.actor(), known); err != nil {
+	if err := g.settle(b, known, out); err != nil {
 		return err
 	}
 	switch {

@@ -62,6 +62,8 @@ func (b *book) reverse(actor string, credit *Credit, m *Movement) error {
 		credit.Contested = true
 		b.touchCredit(credit)
 		b.record(actor, "credit.contested", credit.ID, fmt.Sprintf("the bank took %s back by movement %d", m.Amount, m.ID))
+		// The credit may prove to be of that amount.
+		b.facts.Reversals[m.UTR] = append(b.facts.Reversals[m.UTR], m)
 		if _, err := b.settleOpen(actor, credit); err != nil {
 			return err
 		}
@@ -77,6 +79,28 @@ func (b *book) reverse(actor string, credit *Credit, m *Movement) error {
 	b.record(actor, "credit.reversed", credit.ID, "the bank took it back")
 	_, err := b.settleOpen(actor, credit)
 	return err
+}
+
+// reverseEarlier looks whether the bank took a credit back before it was known, or
+// known by its right amount: a statement may list that first. A debit with its
+// UTR that does not take back all of it marks it, as it would have later.
+func (b *book) reverseEarlier(actor string, credit *Credit) error {
+	var other *Movement
+	for _, m := range b.facts.Reversals[credit.UTR] {
+		switch {
+		case m.CreditID != 0 || !b.sameAccount(m.Wallet, credit.Wallet):
+		case m.Wallet == credit.Wallet && m.Amount == credit.Amount:
+			return b.reverseLate(actor, credit, m)
+		default:
+			other = m
+		}
+	}
+	if other != nil && !credit.Contested {
+		credit.Contested = true
+		b.touchCredit(credit)
+		b.record(actor, "credit.contested", credit.ID, fmt.Sprintf("the bank took %s back by movement %d", other.Amount, other.ID))
+	}
+	return nil
 }
 
 // reverseLate takes back a credit whose reversal the feed told of first. That

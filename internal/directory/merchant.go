@@ -1,8 +1,10 @@
 package directory
 
 import (
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -50,6 +52,11 @@ type Merchant struct {
 	Fee          Fee             `json:"fee"`
 	AmountPolicy AmountPolicy    `json:"amount_policy"`
 	PostbackURL  string          `json:"postback_url,omitempty"`
+	// PostbackWaits are the waits before the second and every later attempt at
+	// a postback; empty is the installation's schedule.
+	PostbackWaits []time.Duration `json:"postback_waits,omitempty"`
+	// PostbackEd25519 adds the asymmetric signature to postbacks.
+	PostbackEd25519 bool `json:"postback_ed25519,omitempty"`
 	// AllowedIPs limits who may call the API; empty allows everybody.
 	AllowedIPs []netip.Prefix `json:"allowed_ips,omitempty"`
 	// Retired merchants left the apply file: their history stays, nothing
@@ -74,6 +81,16 @@ type MerchantSecrets struct {
 	// Webhook is the Standard Webhooks secret. Where it is empty the bytes of
 	// PrivateKey serve, so that an installation needs only one key.
 	Webhook Secret
+	// PrivateKeyPrevious and WebhookPrevious are those that a rotation replaces:
+	// while they are there, webhooks are signed with both.
+	PrivateKeyPrevious Secret
+	WebhookPrevious    Secret
+	// Ed25519 makes the asymmetric signature: whsk_ and the seed in base64.
+	Ed25519 Secret
+	// ClientCert and ClientKey (PEM) tell the merchant's server who calls, where
+	// it asks for mutual TLS.
+	ClientCert Secret
+	ClientKey  Secret
 }
 
 // webhookPrefix starts a secret in the form of the Standard Webhooks
@@ -81,14 +98,67 @@ type MerchantSecrets struct {
 const webhookPrefix = "whsec_"
 
 // WebhookKey is the key of the Standard Webhooks signature, as raw bytes.
-func (s MerchantSecrets) WebhookKey() []byte {
-	if s.Webhook == "" {
-		return []byte(s.PrivateKey.Reveal())
+func (s MerchantSecrets) WebhookKey() []byte { return webhookKey(s.Webhook, s.PrivateKey) }
+
+// WebhookKeys are the keys that webhooks are signed with: WebhookKey and,
+// during a rotation, the one before it.
+func (s MerchantSecrets) WebhookKeys() [][]byte {
+	keys := [][]byte{s.WebhookKey()}
+	switch {
+	case s.WebhookPrevious != "":
+		keys = append(keys, webhookKey(s.WebhookPrevious, ""))
+	case s.Webhook == "" && s.PrivateKeyPrevious != "":
+		keys = append(keys, []byte(s.PrivateKeyPrevious.Reveal()))
 	}
-	if key, err := ParseWebhookSecret(s.Webhook); err == nil {
+	return keys
+}
+
+func webhookKey(secret, fallback Secret) []byte {
+	if secret == "" {
+		return []byte(fallback.Reveal())
+	}
+	if key, err := ParseWebhookSecret(secret); err == nil {
 		return key
 	}
-	return []byte(s.Webhook.Reveal())
+	return []byte(secret.Reveal())
+}
+
+// Prefixes of asymmetric keys (Standard Webhooks specification).
+const (
+	signingPrefix = "whsk_"
+	publicPrefix  = "whpk_"
+)
+
+// NewSigningKey makes a key for the asymmetric signature.
+func NewSigningKey() (Secret, error) {
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return "", fmt.Errorf("generate an ed25519 key: %w", err)
+	}
+	return Secret(signingPrefix + base64.StdEncoding.EncodeToString(key.Seed())), nil
+}
+
+// SigningKey is the key of the asymmetric signature; nil where there is none.
+func (s MerchantSecrets) SigningKey() ed25519.PrivateKey {
+	seed, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.Ed25519.Reveal(), signingPrefix))
+	if err != nil || len(seed) != ed25519.SeedSize {
+		return nil
+	}
+	return ed25519.NewKeyFromSeed(seed)
+}
+
+// PublicKey is what the merchant verifies the asymmetric signature with, as
+// Standard Webhooks writes it: whpk_ and base64. Empty where there is no key.
+func (s MerchantSecrets) PublicKey() string {
+	key := s.SigningKey()
+	if key == nil {
+		return ""
+	}
+	public, ok := key.Public().(ed25519.PublicKey)
+	if !ok {
+		return ""
+	}
+	return publicPrefix + base64.StdEncoding.EncodeToString(public)
 }
 
 // ParseWebhookSecret reads a Standard Webhooks secret: whsec_ and base64, or

@@ -80,10 +80,46 @@ type Rule struct {
 // ThenReview is what a rule may do: hold the claim for a person.
 const ThenReview = "review"
 
-// PayoutDesk is a way money leaves by.
+// PayoutDesk is a way money leaves by. Its limits are in paise; 0 is no bound.
 type PayoutDesk struct {
-	ID      string `json:"id"`
-	Kind    string `json:"kind"`
-	Method  string `json:"method"`
+	ID     string `json:"id"`
+	Kind   string `json:"kind"`
+	Method string `json:"method"`
+	// Wallets are those it pays from; none means any of the merchant's.
+	Wallets []string `json:"wallets,omitempty"`
+	// Min and Max bound one withdrawal, MerchantDay and LabelDay those of a day in
+	// India.
+	Min         money.Paise `json:"min,omitempty"`
+	Max         money.Paise `json:"max,omitempty"`
+	MerchantDay money.Paise `json:"merchant_day,omitempty"`
+	LabelDay    money.Paise `json:"label_day,omitempty"`
+	// ApproveAbove is what a person need not approve: withdrawals up to it are
+	// sent by themselves. 0 has a person approve each.
+	ApproveAbove money.Paise `json:"approve_above,omitempty"`
+	// Layout names the file that a desk of files writes, and Codes are what the
+	// bank calls the payer in it, see package bulkfile.
+	Layout string            `json:"layout,omitempty"`
+	Codes  map[string]string `json:"codes,omitempty"`
+	// Account is the account that a provider pays from, KeyID who it knows us as.
+	Account string `json:"account,omitempty"`
+	KeyID   string `json:"key_id,omitempty"`
+	// Address is the provider's, where it is not the usual one.
+	Address string `json:"address,omitempty"`
 	Retired bool   `json:"retired,omitempty"`
+
+	Secrets PayoutSecrets `json:"-"` // stored sealed
 }
+
+// PayoutSecrets are what a desk shares with its provider.
+type PayoutSecrets struct {
+	Key     Secret // that calls are made with
+	Webhook Secret // that webhooks are signed with
+}
+
+// Kinds of payout desk.
+const (
+	PayoutManual    = "manual"    // a person pays in the bank's portal
+	PayoutFiles     = "bulkfile"  // a file is uploaded there
+	PayoutRazorpayX = "razorpayx" // RazorpayX's Payouts API
+	PayoutSandbox   = "sandbox"   // no money moves: the demo
+)

@@ -26,12 +26,12 @@ var (
 func Anonymise(text string) string {
 	return pieces.ReplaceAllStringFunc(text, func(word string) string {
 		lower := strings.ToLower(word)
-		if _, known := slices.BinarySearch(knownWords, lower); known || isMonth(lower) || utf8.RuneCountInString(word) == 1 && !unicode.IsDigit([]rune(word)[0]) {
+		if _, known := slices.BinarySearch(knownWords, lower); known || isMonth(lower) || utf8.RuneCountInString(word) == 1 && !unicode.IsNumber([]rune(word)[0]) {
 			return word
 		}
 		return strings.Map(func(r rune) rune {
 			switch {
-			case unicode.IsDigit(r):
+			case unicode.IsNumber(r):
 				return '0'
 			case unicode.IsUpper(r):
 				return 'X'

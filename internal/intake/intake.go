@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,7 +199,7 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 	digest := sha256.New()
 	_, _ = fmt.Fprintf(digest, "%q %q %d", m.Sender, m.Text, m.SentAt.UnixMilli()) // a hash never fails
 	message := &feed.Message{
-		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: m.Sender, SentAt: m.SentAt, Reading: reading,
+		Raw: []byte(m.Text), Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: storable(m.Sender), SentAt: m.SentAt, Reading: reading,
 	}
 	item := feed.Item{Place: m.Index, Message: message}
 	if refusal != nil {
@@ -218,10 +219,21 @@ func (r *Reader) itemOfSMS(f *directory.Feed, w *directory.Wallet, m *sms.Messag
 	return item
 }
 
+// storable is a text as every database keeps it: PostgreSQL takes neither NUL nor
+// what is not UTF-8, and would refuse the payment with it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
 // speaker is the bank that a header speaks for, and why it is not believed. A
-// wallet that names no bank takes the word of any bank that is known.
+// wallet that names no bank takes the word of any bank that is known, unless the
+// feed names its senders.
 func speaker(sender string, w *directory.Wallet, f *directory.Feed) (bank string, refusal error) {
-	if err := sms.Trusted(sender, w.Bank, f.Senders); err != nil && !errors.Is(err, sms.ErrNoBank) {
+	err := sms.Trusted(sender, w.Bank, f.Senders)
+	if errors.Is(err, sms.ErrNoBank) && len(f.Senders) == 0 {
+		err = nil
+	}
+	if err != nil {
 		return "", err
 	}
 	if w.Bank != "" {
@@ -302,7 +314,12 @@ func (r *Reader) readHook(p *bankhook.Provider, f *directory.Feed, w *directory.
 		item := feed.Item{Place: i, Message: &feed.Message{
 			Raw: req.Body, Digest: [sha256.Size]byte(digest.Sum(nil)), Sender: p.Kind() + " " + event.ID, Reading: event.Readings[i],
 		}}
-		r.settle(&item, w, feed.Confirmed, time.Time{})
+		if m := item.Message; m.Kind == feed.Credit && !sms.TailFits(m.AccountTail, w.Account) {
+			// It may be a virtual account of this very wallet: only a person can tell.
+			m.Kind, m.Why = feed.Unparsed, "it came to an account that does not end as the wallet's: correct the wallet's account, or leave it out"
+		} else {
+			r.settle(&item, w, feed.Confirmed, time.Time{})
+		}
 		report.Items = append(report.Items, item)
 	}
 	return report, nil

@@ -25,7 +25,7 @@ func (r *Reader) readMail(ctx context.Context, f *directory.Feed, w *directory.W
 		return nil, &BodyError{err.Error()}
 	}
 	item := feed.Item{Message: &feed.Message{
-		Raw: raw, Digest: sha256.Sum256(raw), Sender: m.From, SentAt: m.Date, Reading: r.readTexts(m, w.Bank),
+		Raw: raw, Digest: sha256.Sum256(raw), Sender: storable(m.From), SentAt: m.Date, Reading: r.readTexts(m, w.Bank),
 	}}
 	refusal, err := r.doubt(ctx, f, w, m)
 	switch {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	netmail "net/mail"
+	"strings"
 
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/alert"
@@ -53,7 +54,7 @@ func (r *Reader) ParseSMS(in io.Reader, each func(feed.Reading) error) error {
 // of the signature is taken as it stands, which no feed does.
 func (r *Reader) ParseEmail(ctx context.Context, in io.Reader, each func(feed.Reading) error) error {
 	buffered := bufio.NewReader(in)
-	if first, err := firstByte(buffered); err != nil || first == '{' {
+	if first, err := firstRune(buffered); err != nil || first == '{' {
 		return samples(buffered, each, r.parseLetter)
 	}
 	m, err := mail.Open(buffered)
@@ -114,7 +115,7 @@ func (r *Reader) parseMail(ctx context.Context, m *mail.Message) (feed.Reading, 
 // samples hands the messages of JSON lines on, or a text that is none as one.
 func samples(in io.Reader, each func(feed.Reading) error, read func(sample) feed.Reading) error {
 	buffered := bufio.NewReader(in)
-	first, err := firstByte(buffered)
+	first, err := firstRune(buffered)
 	switch {
 	case errors.Is(err, io.EOF):
 		return nil
@@ -146,15 +147,16 @@ func samples(in io.Reader, each func(feed.Reading) error, read func(sample) feed
 	return lines.Err()
 }
 
-// firstByte is the first that is no white space; it stays to be read.
-func firstByte(in *bufio.Reader) (byte, error) {
+// firstRune is the first that is neither white space nor the mark that editors
+// put before a text (U+FEFF); it stays to be read.
+func firstRune(in *bufio.Reader) (rune, error) {
 	for {
-		b, err := in.ReadByte()
+		r, _, err := in.ReadRune()
 		if err != nil {
 			return 0, err
 		}
-		if !bytes.ContainsRune([]byte(" \t\r\n\ufeff"), rune(b)) {
-			return b, in.UnreadByte()
+		if !strings.ContainsRune(" \t\r\n\ufeff", r) {
+			return r, in.UnreadRune()
 		}
 	}
 }

@@ -15,7 +15,9 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/feed/sms"
 	"github.com/milaan/milaan/internal/feed/statement"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 // MaxStatement is how many bytes a statement may have: a million lines.
@@ -43,11 +45,19 @@ type Ledger interface {
 	EndStatement(ctx context.Context, statement int64) error
 }
 
+// Payouts learns of lines that may be withdrawals; a [payout.Office] does.
+type Payouts interface {
+	// Explain tells of a line that is no payment, see [payout.Office.Explain].
+	Explain(ctx context.Context, m payout.Movement, narration string) (explained bool, err error)
+}
+
 // Importer reads statements into the books.
 type Importer struct {
 	Desk   Desk
 	Ledger Ledger
-	Now    func() time.Time
+	// Payouts is nil where nothing is paid out.
+	Payouts Payouts
+	Now     func() time.Time
 }
 
 // File is a statement to import.
@@ -63,16 +73,18 @@ type File struct {
 
 // Imported is what became of a statement. The counts add up to Read.
 type Imported struct {
-	Statement feed.Statement
-	Read      int
-	New       int // credits that nobody had reported
-	Known     int // credits and movements that were known
-	Recorded  int // debits, interest, reversals that were new
-	NotCredit int // lines that moved nothing
-	NoUTR     int // credits that can't be told from others
-	Unread    int
-	Refused   int
-	Matched   int // of the credits: settled a claim
+	Statement    feed.Statement
+	Read         int
+	New          int // credits that nobody had reported
+	Known        int // credits and movements that were known
+	KnownCredits int // of these: credits
+	Recorded     int // debits, interest, reversals that were new
+	NotCredit    int // lines that moved nothing
+	NoUTR        int // credits that can't be told from others
+	Unread       int
+	Refused      int
+	Matched      int // of the credits: settled a claim
+	Payouts      int // of the movements: are withdrawals
 	// Open are lines that a person should look at, the first of them.
 	Open []feed.StatementLine
 	// Problems are what the file says of itself and its lines do not bear out.
@@ -117,22 +129,17 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	}
 	result.Problems = s.Problems
 	result.Statement = feed.Statement{
-		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: file.Name, Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
+		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: storable(file.Name), Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
 		From: s.From, To: s.To, Opening: s.Opening, Closing: s.Closing, Lines: s.Rows, ImportedAt: now.UTC().Truncate(time.Microsecond), Actor: file.Actor,
 	}
 	if result.Statement.ID, err = i.Ledger.KeepStatement(ctx, &result.Statement); err != nil {
 		return result, err
 	}
-	run := importing{Importer: i, feed: f, wallet: w, file: file, of: s.Rows, result: &result, twins: make(map[[sha256.Size]byte]int)}
-	for line, err := range s.Lines(ctx) {
-		if err != nil {
-			return result, err
-		}
-		if err := run.add(ctx, &line); err != nil {
-			return result, err
-		}
+	run := importing{Importer: i, feed: f, wallet: w, file: file, of: s.Rows, result: &result, twins: make(map[[sha256.Size]byte]int), undone: make(map[upi.UTR]money.Paise)}
+	if err := run.all(ctx, s); err != nil {
+		return result, err
 	}
-	if err := run.flush(ctx); err != nil {
+	if err := run.explain(ctx); err != nil {
 		return result, err
 	}
 	return result, i.Ledger.EndStatement(ctx, result.Statement.ID)
@@ -156,9 +163,57 @@ type importing struct {
 	result *Imported
 	// twins count lines that are alike in everything.
 	twins map[[sha256.Size]byte]int
+	// undone are the amounts that the file says were taken back, by the UTR.
+	undone map[upi.UTR]money.Paise
+
+	// moved are movements that may be withdrawals: told of once all lines are
+	// booked, what went out before what came back.
+	moved []told
 
 	items []feed.Item          // to be booked …
 	lines []feed.StatementLine // … beside what is kept anyhow
+}
+
+// all takes every line up. A credit of which the same file says that it was
+// taken back is booked after that line, wherever they stand: else it would
+// settle a claim that waits for it.
+func (g *importing) all(ctx context.Context, s *statement.Statement) error {
+	for line, err := range s.Lines(ctx) {
+		switch {
+		case err != nil:
+			return err
+		case line.Doubt == "" && line.Kind == feed.Debit && line.Reversal && line.UTR != "":
+			g.undone[line.UTR] = line.Amount
+		}
+	}
+	var late []statement.Line
+	number := 0
+	for line, err := range s.Lines(ctx) {
+		if err != nil {
+			return err
+		}
+		// The payments of one entry of camt.053 stand in one line of the file, all
+		// of them where it has no line breaks; each is kept by a number of its own.
+		number = max(number+1, line.Number)
+		line.Number = number
+		if amount, undone := g.undone[line.UTR]; undone && line.Kind == feed.Credit && line.Amount == amount {
+			late = append(late, line)
+			continue
+		}
+		if err := g.add(ctx, &line); err != nil {
+			return err
+		}
+	}
+	for i := range late {
+		if err := g.add(ctx, &late[i]); err != nil {
+			return err
+		}
+	}
+	if err := g.flush(ctx); err != nil {
+		return err
+	}
+	slices.SortFunc(g.result.Open, func(a, b feed.StatementLine) int { return cmp.Compare(a.Number, b.Number) })
+	return nil
 }
 
 // add takes a line up.
@@ -217,9 +272,14 @@ func (g *importing) flush(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("book lines up to %d: %w", g.lines[len(g.lines)-1].Number, err)
 		}
-		for _, out := range taken.Outcomes {
+		for i, out := range taken.Outcomes {
 			at := slices.IndexFunc(g.lines, func(l feed.StatementLine) bool { return l.Number == out.Place })
 			g.lines[at].Outcome = out
+			if m := g.items[i].Movement; m != nil && out.MovementID != 0 && (m.UTR != "" || len(payout.References(m.Narration)) > 0) {
+				g.moved = append(g.moved, told{payout.Movement{
+					ID: out.MovementID, Wallet: g.wallet.ID, In: m.Kind == feed.Other, UTR: m.UTR, Amount: m.Amount,
+				}, m.Narration})
+			}
 		}
 	}
 	if err := g.Ledger.KeepLines(ctx, g.result.Statement.ID, g.lines); err != nil {
@@ -235,6 +295,35 @@ func (g *importing) flush(ctx context.Context) error {
 	return nil
 }
 
+// told is a movement that may be a withdrawal.
+type told struct {
+	payout.Movement
+	narration string
+}
+
+// explain tells the payouts of movements.
+func (g *importing) explain(ctx context.Context) error {
+	if g.Payouts == nil {
+		return nil
+	}
+	for _, in := range []bool{false, true} {
+		for i := range g.moved {
+			m := &g.moved[i]
+			if m.In != in {
+				continue
+			}
+			explained, err := g.Payouts.Explain(ctx, m.Movement, m.narration)
+			if err != nil {
+				return fmt.Errorf("compare movement %d with withdrawals: %w", m.ID, err)
+			}
+			if explained {
+				g.result.Payouts++
+			}
+		}
+	}
+	return nil
+}
+
 func (r *Imported) count(line *feed.StatementLine) {
 	r.Read++
 	if line.Outcome.Settled {
@@ -246,6 +335,9 @@ func (r *Imported) count(line *feed.StatementLine) {
 		r.New++
 	case feed.Known:
 		r.Known++
+		if line.Outcome.CreditID != 0 {
+			r.KnownCredits++
+		}
 	case feed.Recorded:
 		r.Recorded++
 	case feed.NotCredit:
@@ -268,7 +360,7 @@ func (r *Imported) count(line *feed.StatementLine) {
 // Summary is the answer to a statement that was posted to a feed (contract,
 // Feeds): each refused place is the number of a line in the file.
 func (r *Imported) Summary() feed.Summary {
-	s := feed.Summary{Accepted: r.New, Duplicate: r.Known, Matched: r.Matched, Refused: []feed.Refusal{}}
+	s := feed.Summary{Accepted: r.New, Duplicate: r.KnownCredits, Matched: r.Matched, Refused: []feed.Refusal{}}
 	for i := range r.Open {
 		s.Refused = append(s.Refused, feed.Refusal{Index: r.Open[i].Number, Error: r.Open[i].Outcome.Why})
 	}

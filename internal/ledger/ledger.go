@@ -50,6 +50,10 @@ func OutflowCode(wallet string) string { return "outflow:" + wallet }
 // interest, own debits that came back.
 func IncomeCode(wallet string) string { return "income:" + wallet }
 
+// HoldCode is the account of a merchant's money that withdrawals hold: still owed
+// to the merchant, and not free.
+func HoldCode(merchant string) string { return "hold:" + merchant }
+
 // MerchantCode is the account of what is owed to a merchant: a liability.
 func MerchantCode(merchant string) string { return "merchant:" + merchant }
 
@@ -72,6 +76,20 @@ const (
 	MovementUndone PostingKind = "movement_undone"
 	// DepositCredited: a claim was bound to a credit; suspense to merchant.
 	DepositCredited PostingKind = "deposit"
+	// WithdrawalHeld: a withdrawal was asked for; merchant to hold.
+	WithdrawalHeld PostingKind = "withdrawal_held"
+	// WithdrawalPaid: it was paid; hold to wallet.
+	WithdrawalPaid PostingKind = "withdrawal"
+	// WithdrawalFee: the operator's share of it; hold to fees.
+	WithdrawalFee PostingKind = "withdrawal_fee"
+	// WithdrawalReturned: it was not paid; hold to merchant.
+	WithdrawalReturned PostingKind = "withdrawal_returned"
+	// WithdrawalCameBack: it was paid, and the bank sent it back; wallet, and fees,
+	// to merchant.
+	WithdrawalCameBack PostingKind = "withdrawal_came_back"
+	// MovementExplained: a statement's movement is a withdrawal's, which has been
+	// posted; what the movement posted is undone.
+	MovementExplained PostingKind = "movement_explained"
 	// DepositFee: the operator's share; merchant to fees.
 	DepositFee PostingKind = "deposit_fee"
 )

@@ -92,27 +92,37 @@ type Account struct {
 	Limit   int
 }
 
-// Entry is a line of a merchant's account.
+// EntryKind is what moved money on a merchant's account.
+type EntryKind string
+
+// Kinds of entry.
+const (
+	EntryDeposit    EntryKind = "deposit"
+	EntryWithdrawal EntryKind = "withdrawal"          // held from the moment it is asked for
+	EntryReturned   EntryKind = "withdrawal_returned" // was not paid, or came back
+)
+
+// Entry is a line of a merchant's account, of what is free: money that a
+// withdrawal holds has left it.
 type Entry struct {
-	ID       int64 // the deposit's
-	At       time.Time
-	CustomID string
+	Place
+	Kind     EntryKind
+	ID       int64  // the deposit's or withdrawal's
+	CustomID string // the merchant's own, of either
 	Label    string
-	UTR      upi.UTR
-	Amount   money.Paise
-	Fee      money.Paise
+	UTR      upi.UTR     // of a withdrawal the bank's reference, once there is one
+	Amount   money.Paise // below zero where it left
+	Fee      money.Paise // below zero where it came back
 	Balance  money.Paise // after it
 }
+
+// Net is what the account changed by.
+func (e *Entry) Net() money.Paise { return e.Amount - e.Fee }
 
 // Statement is a page of a merchant's account.
 type Statement struct {
 	Opening money.Paise // before its first entry
 	Page[Entry]
-}
-
-// Balance is what is owed to a merchant.
-type Balance struct {
-	Available money.Paise
 }
 
 // Credits are what of the credits is asked for, the newest first: of a UTR, of a
@@ -137,8 +147,8 @@ type Store interface {
 	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
 	// FindPostback returns a merchant's postback, or ErrNone.
 	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
-	// MerchantBalance is what is owed to a merchant.
-	MerchantBalance(ctx context.Context, merchant string) (Balance, error)
+	// MerchantBalance gives what a merchant may withdraw, and what withdrawals hold.
+	MerchantBalance(ctx context.Context, merchant string) (available, held money.Paise, err error)
 	// ListAccount gives a page of a merchant's account.
 	ListAccount(ctx context.Context, q Account) (Statement, error)
 	// ListCredits gives a page of credits.

@@ -24,19 +24,20 @@ func isNone(err error) bool { return errors.Is(err, lookup.ErrNone) }
 // AccountEntry is a line of a statement of account.
 type AccountEntry struct {
 	At       time.Time `json:"at"`
-	CustomID string    `json:"custom_id"`
+	Kind     string    `json:"kind" enum:"deposit,withdrawal,withdrawal_returned"`
+	CustomID string    `json:"custom_id" doc:"The merchant's own id of the deposit or withdrawal."`
 	Label    string    `json:"label"`
-	UTR      string    `json:"utr"`
-	Amount   Amount    `json:"amount" doc:"What was deposited."`
-	Fee      Amount    `json:"fee" doc:"What the operator kept."`
-	Net      Amount    `json:"net" doc:"What the account grew by."`
+	UTR      string    `json:"utr" doc:"Of a withdrawal the bank's reference; empty while there is none."`
+	Amount   Amount    `json:"amount" doc:"Below zero where it left the account."`
+	Fee      Amount    `json:"fee" doc:"What the operator kept; below zero where it was given back."`
+	Net      Amount    `json:"net" doc:"What the account changed by."`
 	Balance  Amount    `json:"balance" doc:"What stood on it then."`
 }
 
 func viewEntry(e *lookup.Entry) AccountEntry {
 	return AccountEntry{
-		At: e.At.UTC(), CustomID: e.CustomID, Label: e.Label, UTR: string(e.UTR),
-		Amount: amountOf(e.Amount), Fee: amountOf(e.Fee), Net: amountOf(e.Amount - e.Fee), Balance: amountOf(e.Balance),
+		At: e.At.UTC(), Kind: string(e.Kind), CustomID: e.CustomID, Label: e.Label, UTR: string(e.UTR),
+		Amount: amountOf(e.Amount), Fee: amountOf(e.Fee), Net: amountOf(e.Net()), Balance: amountOf(e.Balance),
 	}
 }
 
@@ -58,7 +59,7 @@ func statementResponses(registry huma.Registry) map[string]*huma.Response {
 		Description: "The account, as JSON page by page, as CSV whole",
 		Content: map[string]*huma.MediaType{
 			"application/json": {Schema: registry.Schema(reflect.TypeFor[AccountStatement](), true, "AccountStatement")},
-			csvType:            {Schema: &huma.Schema{Type: huma.TypeString, Description: "at,custom_id,label,utr,amount,fee,net,balance,currency"}},
+			csvType:            {Schema: &huma.Schema{Type: huma.TypeString, Description: "at,kind,custom_id,label,utr,amount,fee,net,balance,currency"}},
 		},
 	}}
 }
@@ -146,11 +147,11 @@ func (d *Door) accountFile(ctx context.Context, m *directory.Merchant, ask looku
 		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 		out := csv.NewWriter(w)
 		out.UseCRLF = true // RFC 4180
-		_ = out.Write([]string{"at", "custom_id", "label", "utr", "amount", "fee", "net", "balance", "currency"})
+		_ = out.Write([]string{"at", "kind", "custom_id", "label", "utr", "amount", "fee", "net", "balance", "currency"})
 		for {
 			for i := range page.Items {
 				e := viewEntry(&page.Items[i])
-				_ = out.Write([]string{e.At.Format(time.RFC3339Nano), plain(e.CustomID), plain(e.Label), e.UTR,
+				_ = out.Write([]string{e.At.Format(time.RFC3339Nano), e.Kind, plain(e.CustomID), plain(e.Label), plain(e.UTR),
 					e.Amount.Amount, e.Fee.Amount, e.Net.Amount, e.Balance.Amount, e.Amount.Currency})
 			}
 			out.Flush()

@@ -44,7 +44,9 @@ type Merchant struct {
 
 // PostbackTarget is where deposits are announced.
 type PostbackTarget struct {
-	URL string `json:"url"`
+	URL      string   `json:"url"`
+	Schedule []string `json:"schedule,omitempty" nullable:"false" doc:"Waits between attempts."`
+	Ed25519  bool     `json:"ed25519,omitempty"`
 }
 
 // Look is how the payment window shows a merchant.
@@ -118,9 +120,20 @@ type Rule struct {
 
 // Payout is a way that money leaves by.
 type Payout struct {
-	ID     string `json:"id"`
-	Kind   string `json:"kind"`
-	Method string `json:"method"`
+	ID           string            `json:"id"`
+	Kind         string            `json:"kind"`
+	Method       string            `json:"method"`
+	Wallets      []string          `json:"wallets,omitempty" nullable:"false"`
+	Min          string            `json:"min" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	Max          string            `json:"max" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	MerchantDay  string            `json:"merchant_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	LabelDay     string            `json:"label_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	ApproveAbove string            `json:"approve_above" doc:"Rupees; 0.00 has a person approve each." example:"0.00"`
+	Layout       string            `json:"layout,omitempty"`
+	Codes        map[string]string `json:"codes,omitempty"`
+	Account      string            `json:"account,omitempty"`
+	KeyID        string            `json:"key_id,omitempty"`
+	Address      string            `json:"address,omitempty"`
 }
 
 func viewMerchant(m *directory.Merchant) Merchant {
@@ -130,7 +143,10 @@ func viewMerchant(m *directory.Merchant) Merchant {
 		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalFixed.Fixed()},
 	}
 	if m.PostbackURL != "" {
-		v.Postback = &PostbackTarget{m.PostbackURL}
+		v.Postback = &PostbackTarget{URL: m.PostbackURL, Ed25519: m.PostbackEd25519}
+		for _, wait := range m.PostbackWaits {
+			v.Postback.Schedule = append(v.Postback.Schedule, wait.String())
+		}
 	}
 	if m.Look != (directory.Look{}) {
 		v.Look = &Look{string(m.Look.Colour), m.Look.Logo}
@@ -166,7 +182,12 @@ func viewFeed(f *directory.Feed) Feed {
 
 func viewRule(r *directory.Rule) Rule { return Rule{r.Name, r.When, r.Then} }
 
-func viewPayout(p *directory.PayoutDesk) Payout { return Payout{p.ID, p.Kind, p.Method} }
+func viewPayout(p *directory.PayoutDesk) Payout {
+	return Payout{
+		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.ApproveAbove.Fixed(),
+		p.Layout, p.Codes, p.Account, p.KeyID, p.Address,
+	}
+}
 
 // inForce views the objects of a kind that are not retired.
 func inForce[S, T any](stored []*S, retired func(*S) bool, view func(*S) T) []T {

@@ -99,7 +99,8 @@ func viewPostback(p *lookup.Postback) Postback {
 // Balance is what a merchant has.
 type Balance struct {
 	Merchant  string `json:"merchant"`
-	Available Amount `json:"available" doc:"What is owed to the merchant: deposits less fees."`
+	Available Amount `json:"available" doc:"What may be withdrawn."`
+	Held      Amount `json:"held" doc:"What withdrawals under way hold: still the merchant's, and not free."`
 }
 
 // Whose says whose records are asked for.
@@ -225,13 +226,13 @@ func (d *Door) ofMerchants(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		b, err := d.Store.MerchantBalance(ctx, m.ID)
-		return &output[Balance]{Balance{Merchant: m.ID, Available: amountOf(b.Available)}}, err
+		available, held, err := d.Store.MerchantBalance(ctx, m.ID)
+		return &output[Balance]{Balance{Merchant: m.ID, Available: amountOf(available), Held: amountOf(held)}}, err
 	})
 	register(d, api, access.StatementRead, huma.Operation{
 		OperationID: "get-account-statement", Method: http.MethodGet, Path: "/v3/account-statement", Tags: []string{account},
 		Summary: "Get a statement of account",
-		Description: "What was credited to the merchant, the oldest first, with the balance after each; from the beginning of this month in the merchant's time zone where from is not given. " +
+		Description: "What moved the balance that may be withdrawn, the oldest first, with the balance after each: deposits, withdrawals from the moment they are asked for, and those that were not paid or came back; from the beginning of this month in the merchant's time zone where from is not given. " +
 			"As CSV, by format=csv or Accept: text/csv, it comes whole; limit and after are of JSON.",
 		Responses: statementResponses(api.OpenAPI().Components.Schemas),
 	}, d.accountStatement)

@@ -177,11 +177,11 @@ func TestAccountStatement(t *testing.T) {
 			t.Fatalf("%d rows, %v", len(rows), err)
 		}
 		for i, row := range rows[1:] {
-			if row[1] != fmt.Sprint("'=", i) || strings.TrimPrefix(row[2], "'") != labels[i] || strings.ContainsAny(row[2][:1], "=+-@\t") {
+			if row[1] != "deposit" || row[2] != fmt.Sprint("'=", i) || strings.TrimPrefix(row[3], "'") != labels[i] || strings.ContainsAny(row[3][:1], "=+-@\t") {
 				t.Errorf("row %d is %q", i, row)
 			}
 		}
-		if last := rows[len(labels)]; last[4] != "500.00" || last[5] != "9.50" || last[6] != "490.50" || last[7] != balance || last[8] != "INR" {
+		if last := rows[len(labels)]; last[5] != "500.00" || last[6] != "9.50" || last[7] != "490.50" || last[8] != balance || last[9] != "INR" {
 			t.Errorf("the last row is %q", last)
 		}
 	}

@@ -29,7 +29,7 @@ merchants:
   timezone: Europe/Berlin
   plugin_api_secret: hidden-plugin
   withdrawal_private_key: hidden-withdrawal
-  postback: {url: 'https://shop.example/postback', access_key: hidden-access, private_key: hidden-private, webhook_secret: hidden-webhook}
+  postback: {url: 'https://shop.example/postback', schedule: [5s, 1m30s, 2h], ed25519: on, access_key: hidden-access, private_key: hidden-private, private_key_previous: hidden-private-before, webhook_secret: hidden-webhook, webhook_secret_previous: hidden-webhook-before}
   redirect_urls: {1: 'https://shop.example/fail', two: 'https://shop.example/success'}
   frame_ancestors: ['https://shop.example']
   look: {colour: '#0a6b4d', logo: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4='}
@@ -52,7 +52,9 @@ feeds:
 rules:
 - {name: big one, when: amount > 100000}
 payouts:
-- {id: desk, kind: manual, method: imps_ib}
+- {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, approve_above: 5000}
+- {id: file, kind: bulkfile, method: imps_ib, layout: hdfc, codes: {client: ABC}}
+- {id: rzp, kind: razorpayx, method: imps_ib, account: '7878780080316316', key_id: rzp_test_1, key: hidden-key, webhook_secret: hidden-hook, address: 'https://api.razorpay.example'}
 `
 
 // mustApply applies a file as the command does.
@@ -128,8 +130,8 @@ func TestEveryFieldIsGivenOut(t *testing.T) {
 		stored any
 		fields int
 	}{
-		{directory.Merchant{}, 14}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
-		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 4}, {directory.Look{}, 2}, {directory.Fee{}, 3}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 5},
+		{directory.Merchant{}, 16}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
+		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 16}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 3}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
 	} {
 		kind := reflect.TypeOf(tt.stored)
 		exported := 0

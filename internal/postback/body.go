@@ -30,6 +30,7 @@ type message struct {
 	activatedAt time.Time
 
 	payer            string // exchanger_identifier, masked
+	comment          string
 	stockpilingID    int64
 	transactionID    string
 	transactionType  int64
@@ -44,14 +45,20 @@ type account struct{ number, name, email, bankCode, branchCode string }
 
 // message is the event in the protocol's words.
 func (e *Event) message() message {
-	return message{
+	m := message{
 		method: e.Method, amount: e.Amount, currency: e.Currency, label: e.Label,
 		direction: "ingoing",
 		createdAt: e.CreatedAt, activatedAt: e.ActivatedAt,
-		payer:         upi.MaskPayer(e.Payer),
-		stockpilingID: e.CreditID, transactionID: string(e.UTR), transactionType: 0,
-		customOrderID: e.CustomID,
+		transactionID: string(e.UTR),
 	}
+	if p := e.Payment; p != nil {
+		m.direction, m.transactionType = "outgoing", 1
+		m.withdrawalID, m.withdrawalStatus = p.WithdrawalID, p.Status
+		m.account = account{number: p.AccountNumber, name: p.AccountName, bankCode: p.BranchCode, branchCode: p.BranchCode}
+		return m
+	}
+	m.payer, m.stockpilingID, m.customOrderID = upi.MaskPayer(e.Payer), e.CreditID, e.CustomID
+	return m
 }
 
 // AppendBody appends the postback of an event to dst (protocol §5): compact
@@ -59,8 +66,12 @@ func (e *Event) message() message {
 // merchant's legacy keys. The same event, merchant and rates give the same
 // bytes.
 func AppendBody(dst []byte, e *Event, merchant *directory.Merchant, rates *fx.Rates) []byte {
-	const room = 5 << 10 // a body with all currencies takes about 4 KiB
 	m := e.message()
+	return m.appendBody(dst, merchant, rates)
+}
+
+func (m *message) appendBody(dst []byte, merchant *directory.Merchant, rates *fx.Rates) []byte {
+	const room = 5 << 10 // a body with all currencies takes about 4 KiB
 	zone := merchant.Location()
 
 	dst = append(slices.Grow(dst, room), `{"signature":"`...)
@@ -97,7 +108,9 @@ func (m *message) appendAdditional(dst []byte, zone *time.Location) []byte {
 	dst = m.activatedAt.In(zone).AppendFormat(dst, datetime)
 	dst = append(dst, `","exchanger_identifier":`...)
 	dst = appendString(dst, m.payer)
-	dst = append(dst, `,"comment":"","amount":"`...)
+	dst = append(dst, `,"comment":`...)
+	dst = appendString(dst, m.comment)
+	dst = append(dst, `,"amount":"`...)
 	dst = m.amount.AppendTo(dst)
 	dst = append(dst, `","currency_code":`...)
 	dst = appendString(dst, string(m.currency))

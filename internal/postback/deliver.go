@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -26,30 +27,31 @@ const (
 	leaseMargin = 5 * time.Second
 	// maxAnswer is how much of an answer is read, in bytes.
 	maxAnswer = 4 << 10
+	// keptAnswer is how much of it is kept with the attempt, in bytes.
+	keptAnswer = 2 << 10
 	// maxError bounds the error text that is kept, in bytes.
 	maxError = 200
 	// setback is the wait after a fault of this side, which costs the merchant
 	// none of its attempts.
 	setback = time.Minute
+	// leastPause is given to a merchant that is overloaded; mostPause is the
+	// longest one that a merchant can ask for.
+	leastPause = 5 * time.Second
+	mostPause  = time.Hour
 )
 
-// endpoint is where a merchant takes its postbacks. It reports false while
-// there is no such place: no merchant (retired, or not yet known here), no
-// usable URL, or no key to sign with, without which anybody could.
-func endpoint(m *directory.Merchant) (*url.URL, bool) {
-	if m == nil || m.Retired || m.Secrets.PrivateKey == "" {
-		return nil, false
-	}
-	target, err := url.Parse(m.PostbackURL)
-	if err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http" {
-		return nil, false
-	}
-	return target, true
+// attempted is what an attempt tells about its endpoint.
+type attempted struct {
+	outcome
+	merchant, url string
+	gone          bool   // it answered 410
+	err           string // why it failed
 }
 
 // deliver works on a job until there is a result for it.
-func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
+func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attempted) {
 	result = Result{EventID: job.ID, Merchant: job.Merchant, LeasedUntil: job.LeasedUntil}
+	a.merchant = job.Merchant
 	defer func() {
 		// A fault of ours in one event must not take the gateway down.
 		if r := recover(); r != nil {
@@ -61,20 +63,19 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 	merchant := w.Directory.Current().Merchant(job.Merchant)
 	if merchant == nil {
 		w.Log.WarnContext(ctx, "a postback's merchant is not known yet", "event", job.ID, "merchant", job.Merchant)
-		return w.putOff(result, setback)
+		return w.putOff(result, setback), a
 	}
-	target, ok := endpoint(merchant)
+	target, ok := w.endpoint(merchant)
 	if !ok {
 		w.Metrics.Held.Inc()
-		result.State, result.NextAt = StateHeld, w.now()
-		return result
+		return w.hold(result), a
 	}
 	body := job.Body
 	if body == nil {
 		rates, err := w.rates.get(ctx, job.RatesID)
 		if err != nil {
 			w.Log.ErrorContext(ctx, "a postback can't be made", "event", job.ID, "merchant", job.Merchant, "error", err)
-			return w.putOff(result, setback)
+			return w.putOff(result, setback), a
 		}
 		body = AppendBody(nil, &job.Event, merchant, rates)
 	}
@@ -83,17 +84,35 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result) {
 	if job.Attempts == 0 {
 		w.Metrics.Delay.Observe(began.Sub(job.ActivatedAt).Seconds())
 	}
-	status, err := w.send(ctx, target, merchant.Secrets, job.MessageID(), began, body)
+	got, err := w.clients.send(ctx, target, merchant, job.MessageID(), began, body)
 	if err != nil && job.Body == nil {
 		result.Body = body
 	}
 	if err != nil && ctx.Err() != nil {
-		return w.putOff(result, 0) // cut short by the end of this gateway
+		return w.putOff(result, 0), a // cut short by the end of this gateway
 	}
 	result.Attempt = Attempt{
-		Number: job.Attempts + 1, At: began, Latency: w.now().Sub(began), Status: status, Error: shortError(err),
+		Number: job.Attempts + 1, At: began, Latency: w.now().Sub(began),
+		Status: got.status, Error: shortError(err), Answer: got.kept(),
 	}
-	return w.conclude(ctx, result, err == nil)
+	a.outcome = outcome{tried: true, succeeded: err == nil, took: result.Attempt.Latency, quiet: got.pause(w.now())}
+	a.url, a.gone, a.err = merchant.PostbackURL, got.status == http.StatusGone, result.Attempt.Error
+	return w.conclude(ctx, result, merchant, &a, err), a
+}
+
+// endpoint is where a merchant takes its postbacks now. It reports false while
+// there is no such place, or nothing may be sent there.
+func (w *Worker) endpoint(m *directory.Merchant) (*url.URL, bool) {
+	target, ok := address(m)
+	if !ok {
+		return nil, false
+	}
+	switch w.standings.of(m.ID, m.PostbackURL).State {
+	case EndpointPaused, EndpointDisabled:
+		return nil, false
+	default:
+		return target, true
+	}
 }
 
 // putOff leaves a job to be taken up again after a while, as if nobody had
@@ -103,16 +122,27 @@ func (w *Worker) putOff(result Result, wait time.Duration) Result {
 	return result
 }
 
+// hold leaves a job until its merchant can be sent to again.
+func (w *Worker) hold(result Result) Result {
+	result.State, result.NextAt = StateHeld, w.now()
+	return result
+}
+
 // conclude draws the consequence of an attempt.
-func (w *Worker) conclude(ctx context.Context, result Result, delivered bool) Result {
-	wait, again := w.Schedule.After(result.Attempt.Number)
+func (w *Worker) conclude(ctx context.Context, result Result, m *directory.Merchant, a *attempted, err error) Result {
+	wait, again := w.Schedule.For(m.PostbackWaits).After(result.Attempt.Number)
 	outcome := "failed"
 	switch {
-	case delivered:
+	case a.succeeded:
 		outcome = "delivered"
 		result.State = StateDelivered
+	case errors.Is(err, ErrRefused):
+		outcome = "dead"
+		result.State, result.Refused = StateDead, Target(a.url)
+	case a.gone:
+		result = w.hold(result)
 	case again:
-		result.State, result.NextAt = StateDue, w.now().Add(wait)
+		result.State, result.NextAt = StateDue, w.now().Add(max(wait, a.quiet))
 	default:
 		outcome = "dead"
 		result.State = StateDead
@@ -129,46 +159,79 @@ func (w *Worker) conclude(ctx context.Context, result Result, delivered bool) Re
 	case StateDelivered:
 		w.Log.DebugContext(ctx, "postback delivered", attrs...)
 	case StateDead:
-		w.Log.ErrorContext(ctx, "postback dead: its last attempt failed", attrs...)
+		w.Log.ErrorContext(ctx, "postback dead: its last attempt failed, or its target is refused", attrs...)
 	default:
 		w.Log.InfoContext(ctx, "postback attempt failed", attrs...)
 	}
 	return result
 }
 
-// send makes one attempt. The error says why the merchant did not confirm;
-// status is 0 where no answer came.
-func (w *Worker) send(ctx context.Context, target *url.URL, secrets directory.MerchantSecrets, id string, at time.Time, body []byte) (status int, err error) {
+// reply is what came back of an attempt; its status is 0 where nothing did.
+type reply struct {
+	status     int
+	retryAfter string
+	answer     []byte
+}
+
+// kept is the part of the answer that is kept.
+func (r *reply) kept() []byte { return r.answer[:min(len(r.answer), keptAnswer)] }
+
+// pause is how long the merchant wants to be left alone: what Retry-After says,
+// within bounds, or a moment where it is overloaded and does not say.
+func (r *reply) pause(now time.Time) time.Duration {
+	wait := time.Duration(0)
+	switch r.status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusGatewayTimeout:
+		wait = leastPause
+	case http.StatusServiceUnavailable:
+	default:
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(r.retryAfter, 10, 32); err == nil {
+		wait = max(wait, time.Duration(seconds)*time.Second)
+	} else if at, err := http.ParseTime(r.retryAfter); err == nil {
+		wait = max(wait, at.Sub(now))
+	}
+	return min(wait, mostPause)
+}
+
+// send makes one attempt. The error says why the merchant did not confirm.
+func (c *clients) send(ctx context.Context, target *url.URL, m *directory.Merchant, id string, at time.Time, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return reply{}, err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "milaan")
 	// Not sent: it tells the transport that a request may be repeated on a new
 	// connection when the kept one turns out closed.
 	req.Header["Idempotency-Key"] = []string{}
-	Sign(req.Header, secrets, id, at, body)
+	Sign(req.Header, signing(m), id, at, body)
 
-	resp, err := w.client.Do(req)
+	client, err := c.of(m)
 	if err != nil {
-		return 0, err
+		return reply{}, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return reply{}, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	got := reply{status: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After")}
+	got.answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return resp.StatusCode, fmt.Errorf("answered %d instead of 200", resp.StatusCode)
+		return got, fmt.Errorf("answered %d instead of 200", resp.StatusCode)
 	case err != nil:
-		return resp.StatusCode, fmt.Errorf("read the answer: %w", err)
-	case len(answer) > maxAnswer:
-		return resp.StatusCode, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
-	case !confirms(answer):
-		return resp.StatusCode, errors.New(`the answer is not {"status":"ok"}`)
+		return got, fmt.Errorf("read the answer: %w", err)
+	case len(got.answer) > maxAnswer:
+		return got, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	case !confirms(got.answer):
+		return got, errors.New(`the answer is not {"status":"ok"}`)
 	}
-	return resp.StatusCode, nil
+	return got, nil
 }
 
 // confirms reports whether an answer's body says that the postback was taken

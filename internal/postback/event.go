@@ -11,7 +11,7 @@ import (
 // of, besides the merchant's own keys and zone, so that a body can be made
 // again, byte for byte, at any later time.
 type Event struct {
-	ID       int64 // the deposit's id; one event per deposit
+	ID       int64 // the deposit's id, or one of its own for a withdrawal's
 	Merchant string
 	Method   string // wallet_type
 	Label    string
@@ -25,6 +25,18 @@ type Event struct {
 	CreatedAt   time.Time
 	ActivatedAt time.Time
 	RatesID     int64 // the rates of the activation
+	// Payment is set where the event tells of a withdrawal.
+	Payment *Payment
+}
+
+// Payment is what an event tells of a withdrawal (protocol, section 6). The UTR of
+// its event is the bank's reference, ActivatedAt when it was settled.
+type Payment struct {
+	WithdrawalID  string
+	Status        string // success, failed or canceled
+	AccountNumber string
+	AccountName   string
+	BranchCode    string // IFSC
 }
 
 // Lease is how long a gateway may work on an event before others may take it

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/postback"
@@ -26,11 +28,13 @@ import (
 
 // outbox is a store in memory that keeps leases as a database would.
 type outbox struct {
-	mu       sync.Mutex
-	rows     map[int64]*row
-	failing  int // Records to refuse
-	blind    int // look-ups to refuse
-	recorded chan postback.Result
+	mu        sync.Mutex
+	rows      map[int64]*row
+	endpoints map[string]postback.Endpoint
+	audit     []audit.Entry
+	failing   int // Records to refuse
+	blind     int // look-ups to refuse
+	recorded  chan postback.Result
 }
 
 type row struct {
@@ -39,13 +43,14 @@ type row struct {
 	attempts int
 	nextAt   time.Time
 	body     []byte
+	refused  string
 	results  []postback.Result // that applied
 }
 
 var errAway = errors.New("the database is away")
 
 func newOutbox() *outbox {
-	return &outbox{rows: make(map[int64]*row), recorded: make(chan postback.Result, 10_000)}
+	return &outbox{rows: make(map[int64]*row), endpoints: make(map[string]postback.Endpoint), recorded: make(chan postback.Result, 10_000)}
 }
 
 // put writes an event as the commit of its deposit would.
@@ -72,32 +77,88 @@ func (o *outbox) DueMerchants(ctx context.Context, now time.Time, after string, 
 		o.blind--
 		return nil, errAway
 	}
-	var merchants []string
+	due := make(map[string]bool)
 	for _, r := range o.rows {
-		if r.due(now) && r.Merchant > after && !slices.Contains(merchants, r.Merchant) {
-			merchants = append(merchants, r.Merchant)
+		if r.due(now) && r.Merchant > after {
+			due[r.Merchant] = true
 		}
 	}
-	slices.Sort(merchants)
+	merchants := slices.Sorted(maps.Keys(due))
 	return merchants[:min(limit, len(merchants))], ctx.Err()
 }
 
-func (o *outbox) Lease(ctx context.Context, merchant string, now, until time.Time, limit int) ([]postback.Job, error) {
+func (o *outbox) Lease(ctx context.Context, wants []postback.Want, now, until time.Time) ([]postback.Job, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	var due []*row
+	due := make(map[string][]*row)
 	for _, r := range o.rows {
-		if r.Merchant == merchant && r.due(now) {
-			due = append(due, r)
+		if r.due(now) {
+			due[r.Merchant] = append(due[r.Merchant], r)
 		}
 	}
-	slices.SortFunc(due, func(a, b *row) int { return cmp.Or(a.nextAt.Compare(b.nextAt), cmp.Compare(a.ID, b.ID)) })
 	var jobs []postback.Job
-	for _, r := range due[:min(limit, len(due))] {
-		r.nextAt = until
-		jobs = append(jobs, postback.Job{Event: r.Event, Attempts: r.attempts, Body: bytes.Clone(r.body), LeasedUntil: until})
+	for _, want := range wants {
+		due := due[want.Merchant]
+		slices.SortFunc(due, func(a, b *row) int { return cmp.Or(a.nextAt.Compare(b.nextAt), cmp.Compare(a.ID, b.ID)) })
+		for _, r := range due[:min(want.Limit, len(due))] {
+			r.nextAt = until
+			jobs = append(jobs, postback.Job{Event: r.Event, Attempts: r.attempts, Body: bytes.Clone(r.body), LeasedUntil: until})
+		}
 	}
 	return jobs, ctx.Err()
+}
+
+func (o *outbox) Endpoints(ctx context.Context) ([]postback.Endpoint, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Values(o.endpoints)), ctx.Err()
+}
+
+func (o *outbox) SetEndpoint(ctx context.Context, e postback.Endpoint, over []postback.EndpointState, entries ...audit.Entry) (bool, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was, found := o.endpoints[e.Merchant]
+	if !found || was.Target != e.Target && was.State != postback.EndpointPaused {
+		was.State = postback.EndpointOpen
+	}
+	if !slices.Contains(over, was.State) {
+		return false, ctx.Err()
+	}
+	o.endpoints[e.Merchant] = e
+	if e.State == postback.EndpointOpen {
+		delete(o.endpoints, e.Merchant)
+	}
+	o.audit = append(o.audit, entries...)
+	return true, ctx.Err()
+}
+
+func (o *outbox) endpoint(merchant string) postback.Endpoint {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.endpoints[merchant]
+}
+
+func (o *outbox) Refused(ctx context.Context) ([]postback.Refusal, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []postback.Refusal
+	for _, r := range o.rows {
+		if refusal := (postback.Refusal{Merchant: r.Merchant, Target: r.refused}); r.refused != "" && !slices.Contains(list, refusal) {
+			list = append(list, refusal)
+		}
+	}
+	return list, ctx.Err()
+}
+
+func (o *outbox) Revive(ctx context.Context, refusal postback.Refusal, now time.Time) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, r := range o.rows {
+		if r.Merchant == refusal.Merchant && r.refused == refusal.Target {
+			r.state, r.refused, r.nextAt, r.attempts = postback.StateDue, "", now, 0
+		}
+	}
+	return ctx.Err()
 }
 
 func (o *outbox) Record(ctx context.Context, results []postback.Result) error {
@@ -113,7 +174,7 @@ func (o *outbox) Record(ctx context.Context, results []postback.Result) error {
 		if res.State != postback.StateDelivered && (!open || !r.nextAt.Equal(res.LeasedUntil)) {
 			continue
 		}
-		r.state, r.nextAt = res.State, res.NextAt
+		r.state, r.nextAt, r.refused = res.State, res.NextAt, res.Refused
 		if res.Attempt.Number > 0 {
 			r.attempts = res.Attempt.Number
 		}
@@ -121,7 +182,10 @@ func (o *outbox) Record(ctx context.Context, results []postback.Result) error {
 			r.body = bytes.Clone(res.Body)
 		}
 		r.results = append(r.results, res)
-		o.recorded <- res
+		select {
+		case o.recorded <- res:
+		default: // more than anybody waits for
+		}
 	}
 	return ctx.Err()
 }
@@ -236,10 +300,16 @@ func config(tb testing.TB, store postback.Store, dir *shops, transport http.Roun
 func run(tb testing.TB, c postback.Config) (worker *postback.Worker, stop func()) {
 	tb.Helper()
 	w := postback.NewWorker(c)
+	return w, goOn(tb, w)
+}
+
+// goOn runs a worker.
+func goOn(tb testing.TB, w *postback.Worker) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()
-	return w, sync.OnceFunc(func() {
+	return sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			tb.Errorf("Run: %v", err)

@@ -11,7 +11,7 @@ type Metrics struct {
 	Held     prometheus.Counter     // events that found no endpoint
 	Delay    prometheus.Histogram   // seconds from activation to the first attempt
 	InFlight prometheus.Gauge
-	Drops    *prometheus.CounterVec // by reason: full, lapsed
+	Drops    *prometheus.CounterVec // by reason: full, lapsed, broken
 }
 
 // NewMetrics registers the worker's metrics.
@@ -32,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "milaan_postback_in_flight", Help: "Attempts under way.",
 		}),
 		Drops: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "milaan_postback_dropped_total", Help: "Postbacks left to the store again because the queue was full or too slow.",
+			Name: "milaan_postback_dropped_total", Help: "Postbacks left to the store again because the queue was full or too slow, or the endpoint fails.",
 		}, []string{"reason"}),
 	}
 }

@@ -36,6 +36,15 @@ type Schedule struct {
 	// each wait by up to a tenth either way, so that what failed together does
 	// not come back together. Nil is no jitter.
 	Jitter func(n int64) int64
+	// Waits, where there are any, take the schedule's place. First does not
+	// scale them.
+	Waits []time.Duration
+}
+
+// For is the schedule of a merchant with waits of its own, if it has any.
+func (s Schedule) For(waits []time.Duration) Schedule {
+	s.Waits = waits
+	return s
 }
 
 // first is the wait before the first repeat.
@@ -49,12 +58,23 @@ func (s Schedule) first() time.Duration {
 // After is the wait after that many failed attempts. It reports false when
 // there is to be no other: the event is dead.
 func (s Schedule) After(attempts int) (time.Duration, bool) {
-	if attempts < 1 || attempts >= MaxAttempts {
+	if attempts < 1 {
 		return 0, false
 	}
-	first, factor := s.first(), repeats[attempts-1]
-	// Half the range, so that adding the jitter or a date cannot overflow.
-	wait := time.Duration(min(int64(first), math.MaxInt64/2/factor) * factor)
+	var wait time.Duration
+	switch {
+	case len(s.Waits) > 0:
+		if attempts > len(s.Waits) {
+			return 0, false
+		}
+		wait = s.Waits[attempts-1]
+	case attempts >= MaxAttempts:
+		return 0, false
+	default:
+		first, factor := s.first(), repeats[attempts-1]
+		// Half the range, so that adding the jitter or a date cannot overflow.
+		wait = time.Duration(min(int64(first), math.MaxInt64/2/factor) * factor)
+	}
 	if s.Jitter != nil {
 		tenth := int64(wait / 10)
 		wait += time.Duration(s.Jitter(2*tenth+1) - tenth)

@@ -1,6 +1,7 @@
 package postback
 
 import (
+	"crypto/ed25519"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -17,13 +18,37 @@ func (e *Event) MessageID() string { return "deposit_" + strconv.FormatInt(e.ID,
 
 // Sign sets the Standard Webhooks headers (standardwebhooks.com) over a body.
 // They are the attempt's own: receivers refuse an old timestamp, so every
-// repeat is signed anew.
+// repeat is signed anew. During a rotation there is a signature by each key;
+// one by the ed25519 key (v1a) is added where the secrets have one.
 func Sign(header http.Header, secrets directory.MerchantSecrets, id string, at time.Time, body []byte) {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
-	mac := hmac.New(sha256.New, secrets.WebhookKey())
-	mac.Write([]byte(id + "." + timestamp + "."))
-	mac.Write(body)
+	start := id + "." + timestamp + "."
+	var signatures []byte
+	for i, key := range secrets.WebhookKeys() {
+		if i > 0 {
+			signatures = append(signatures, ' ')
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(start))
+		mac.Write(body)
+		signatures = append(signatures, "v1,"...)
+		signatures = base64.StdEncoding.AppendEncode(signatures, mac.Sum(nil))
+	}
+	if key := secrets.SigningKey(); key != nil {
+		signatures = append(signatures, " v1a,"...)
+		signatures = base64.StdEncoding.AppendEncode(signatures, ed25519.Sign(key, append([]byte(start), body...)))
+	}
 	header.Set("webhook-id", id)
 	header.Set("webhook-timestamp", timestamp)
-	header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	header.Set("webhook-signature", string(signatures))
+}
+
+// signing are the secrets that a merchant's postbacks are signed with now: its
+// ed25519 key stays stored while it is switched off.
+func signing(m *directory.Merchant) directory.MerchantSecrets {
+	secrets := m.Secrets
+	if !m.PostbackEd25519 {
+		secrets.Ed25519 = ""
+	}
+	return secrets
 }

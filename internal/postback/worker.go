@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/sethvargo/go-retry"
 
+	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 )
@@ -18,6 +20,7 @@ import (
 // Defaults of a worker.
 const (
 	defaultSlots      = 256
+	defaultSlowSlots  = 256
 	defaultLaneSlots  = 8
 	defaultQueue      = 512
 	defaultSweepEvery = time.Second
@@ -28,6 +31,9 @@ const (
 const (
 	leaseBatch    = 256              // jobs leased for a merchant in one go
 	merchantPage  = 256              // merchants listed in one go
+	wantBatch     = 64               // merchants whose events are leased in one commit
+	refusedEvery  = time.Minute      // between looks for refused targets that were replaced
+	marksWait     = 256              // news of endpoints that may wait to be stored
 	recordBatch   = 256              // results that share a commit
 	resultsWait   = 1024             // results that may wait for it
 	recordTimeout = 10 * time.Second // for one commit
@@ -50,7 +56,8 @@ type Config struct {
 
 	// What follows has a default where it is 0.
 
-	Slots         int           // attempts in flight at once: 256
+	Slots         int           // attempts in flight at once, of merchants that answer quickly: 256
+	SlowSlots     int           // and of those that do not: 256
 	MerchantSlots int           // and for one merchant: 8
 	QueueLength   int           // offered events that may wait for one merchant: 512
 	SweepEvery    time.Duration // between looks for due events: 1 s, less where repeats come sooner
@@ -61,33 +68,41 @@ type Config struct {
 // machines, may work on one store.
 type Worker struct {
 	Config
-	client  *http.Client
-	rates   rateCache
-	lanes   lanes
-	results chan Result
-	hungry  chan struct{}
-	flying  sync.WaitGroup
+	clients   *clients
+	rates     rateCache
+	lanes     lanes
+	standings standings
+	results   chan Result
+	marks     chan Endpoint
+	hungry    chan struct{}
+	flying    sync.WaitGroup
+
+	// Of the sweep alone: when, and at which version of the directory, refused
+	// targets were last looked at.
+	refusedAt      time.Time
+	refusedVersion int64
 }
 
 // NewWorker makes a worker; it sends nothing until Run.
 func NewWorker(c Config) *Worker {
 	setDefault(&c.Slots, defaultSlots)
+	setDefault(&c.SlowSlots, defaultSlowSlots)
 	setDefault(&c.MerchantSlots, defaultLaneSlots)
 	setDefault(&c.QueueLength, defaultQueue)
 	setDefault(&c.SweepEvery, max(fastestSweep, min(defaultSweepEvery, c.Schedule.first()/2)))
 	setDefault(&c.Grace, defaultGrace)
 	w := &Worker{
-		Config: c,
-		client: &http.Client{
-			Transport:     c.Transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-		rates:   rateCache{source: c.Rates, sets: make(map[int64]*fx.Rates)},
-		results: make(chan Result, resultsWait),
-		hungry:  make(chan struct{}, 1),
+		Config:    c,
+		clients:   newClients(c.Transport),
+		rates:     rateCache{source: c.Rates, sets: make(map[int64]*fx.Rates)},
+		standings: standings{byMerchant: make(map[string]Endpoint)},
+		results:   make(chan Result, resultsWait),
+		marks:     make(chan Endpoint, marksWait),
+		hungry:    make(chan struct{}, 1),
 	}
 	w.lanes = lanes{
-		slots: c.Slots, laneSlots: c.MerchantSlots, length: c.QueueLength, lowWater: min(leaseBatch, c.QueueLength) / 2,
+		slots: c.Slots, slowSlots: c.SlowSlots, laneSlots: c.MerchantSlots,
+		length: c.QueueLength, batch: min(leaseBatch, c.QueueLength), probeWait: c.Schedule.first(),
 		now: w.now, metrics: c.Metrics, byID: make(map[string]*lane),
 		hungry: func() {
 			select {
@@ -131,7 +146,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	var recorder sync.WaitGroup
 	recorder.Go(func() { w.record(records) })
-	w.lanes.begin = func(lane *lane, job *Job) { w.flying.Go(func() { w.attempt(attempts, lane, job) }) }
+	recorder.Go(func() { w.mark(records) })
+	w.look(ctx) // before anything is sent to an endpoint that is paused
+	w.lanes.begin = func(f *flight, job *Job) { w.flying.Go(func() { w.attempt(attempts, f, job) }) }
 	w.lanes.start()
 	w.sweepUntil(ctx)
 
@@ -143,18 +160,54 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.flying.Wait()
 	close(w.results)
+	close(w.marks)
 	recorder.Wait()
 	return nil
 }
 
 // attempt works on one job in its own goroutine.
-func (w *Worker) attempt(ctx context.Context, lane *lane, job *Job) {
+func (w *Worker) attempt(ctx context.Context, f *flight, job *Job) {
 	w.Metrics.InFlight.Inc()
-	result := w.deliver(ctx, job)
+	result, a := w.deliver(ctx, job)
 	w.Metrics.InFlight.Dec()
 	// While the store can't keep up, the attempt's place stays taken.
 	w.results <- result
-	w.lanes.done(lane, result.Attempt.Latency)
+	failures := w.lanes.done(f, a.outcome)
+	if !a.tried {
+		return
+	}
+	if news, changed := w.standings.judge(&a, failures, w.now()); changed {
+		w.standings.note(news)
+		select {
+		case w.marks <- news:
+		default: // the next attempt finds the same
+		}
+	}
+}
+
+// mark stores what attempts found out about endpoints.
+func (w *Worker) mark(ctx context.Context) {
+	for e := range w.marks {
+		over := []EndpointState{EndpointOpen}
+		var entries []audit.Entry
+		switch e.State {
+		case EndpointOpen:
+			over = []EndpointState{EndpointFailing}
+		case EndpointDisabled:
+			over = []EndpointState{EndpointOpen, EndpointFailing}
+			entries = []audit.Entry{{At: e.Since, Actor: "system", Action: "endpoint.disabled", Why: "merchant " + e.Merchant + ": " + e.Why}}
+			w.Log.ErrorContext(ctx, "a merchant's endpoint is disabled; its postbacks are held", "merchant", e.Merchant, "why", e.Why)
+		default:
+			w.Log.WarnContext(ctx, "a merchant's endpoint fails; it is probed from now on", "merchant", e.Merchant, "why", e.Why)
+		}
+		storing, cancel := context.WithTimeout(ctx, recordTimeout)
+		_, err := w.Store.SetEndpoint(storing, e, over, entries...)
+		cancel()
+		if err != nil {
+			// Until the next look at the store, when the next attempt finds the same.
+			w.Log.ErrorContext(ctx, "the state of an endpoint was not stored", "merchant", e.Merchant, "error", err)
+		}
+	}
 }
 
 // sweepUntil looks for due events at every interval, and whenever a merchant
@@ -176,16 +229,18 @@ func (w *Worker) sweepUntil(ctx context.Context) {
 
 // sweep leases due events for every merchant that has room in its queue.
 func (w *Worker) sweep(ctx context.Context) error {
+	w.lanes.wake()
+	w.look(ctx)
+	errs := []error{w.revive(ctx)}
 	after := ""
-	var errs []error
 	for {
 		merchants, err := w.Store.DueMerchants(ctx, w.now(), after, merchantPage)
 		if err != nil {
 			return errors.Join(append(errs, fmt.Errorf("list merchants with due postbacks: %w", err))...)
 		}
-		for _, merchant := range merchants {
-			// What ails one merchant's events must not hold up the next one's.
-			if err := w.lease(ctx, merchant); err != nil {
+		for batch := range slices.Chunk(merchants, wantBatch) {
+			// What ails some merchants' events must not hold up the next ones'.
+			if err := w.lease(ctx, batch); err != nil {
 				errs = append(errs, err)
 			}
 		}
@@ -196,24 +251,75 @@ func (w *Worker) sweep(ctx context.Context) error {
 	}
 }
 
-func (w *Worker) lease(ctx context.Context, merchant string) error {
-	_, reachable := endpoint(w.Directory.Current().Merchant(merchant))
-	limit := w.lanes.appetite(merchant, reachable)
-	if limit <= 0 {
+// look reads where endpoints stand. While it fails, what was read last holds.
+func (w *Worker) look(ctx context.Context) {
+	list, err := w.Store.Endpoints(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			w.Log.ErrorContext(ctx, "the states of endpoints can't be read; trying again", "error", err)
+		}
+		return
+	}
+	w.standings.replace(list)
+}
+
+// revive takes up again what died of a URL that was replaced since.
+func (w *Worker) revive(ctx context.Context) error {
+	dir, now := w.Directory.Current(), w.now()
+	if dir.Version == w.refusedVersion && now.Sub(w.refusedAt) < refusedEvery {
+		return nil
+	}
+	refusals, err := w.Store.Refused(ctx)
+	if err != nil {
+		return fmt.Errorf("look up refused targets: %w", err)
+	}
+	for _, r := range refusals {
+		m := dir.Merchant(r.Merchant)
+		if _, ok := address(m); !ok || Target(m.PostbackURL) == r.Target {
+			continue
+		}
+		if err := w.Store.Revive(ctx, r, now); err != nil {
+			return fmt.Errorf("revive postbacks of merchant %s: %w", r.Merchant, err)
+		}
+		w.Log.InfoContext(ctx, "postbacks whose target was refused go to the merchant's new one", "merchant", r.Merchant)
+	}
+	w.refusedAt, w.refusedVersion = now, dir.Version
+	return nil
+}
+
+func (w *Worker) lease(ctx context.Context, merchants []string) error {
+	dir := w.Directory.Current()
+	var wants []Want
+	reachable := make(map[string]bool)
+	for _, id := range merchants {
+		address := ""
+		m := dir.Merchant(id)
+		if _, ok := w.endpoint(m); ok {
+			address, reachable[id] = m.PostbackURL, true
+		}
+		if limit := w.lanes.appetite(id, address); limit > 0 {
+			wants = append(wants, Want{id, limit})
+		}
+	}
+	if len(wants) == 0 {
 		return nil
 	}
 	now := w.now()
-	leased, err := w.Store.Lease(ctx, merchant, now, now.Add(Lease), limit)
+	leased, err := w.Store.Lease(ctx, wants, now, now.Add(Lease))
 	if err != nil {
-		return fmt.Errorf("lease postbacks of merchant %s: %w", merchant, err)
+		return fmt.Errorf("lease postbacks: %w", err)
 	}
 	jobs := make([]*Job, len(leased))
+	got := make(map[string]int)
 	for i := range leased {
 		jobs[i] = &leased[i]
+		got[leased[i].Merchant]++
 	}
 	w.lanes.add(jobs)
-	if len(leased) == limit && reachable {
-		w.lanes.moreToCome(merchant)
+	for _, want := range wants {
+		if got[want.Merchant] == want.Limit && reachable[want.Merchant] {
+			w.lanes.moreToCome(want.Merchant)
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"reflect"
 	"strings"
@@ -38,7 +39,9 @@ type Config struct {
 	MaxConnections int `koanf:"max_connections" help:"Connections that are served at once; more wait."`
 
 	AllowPrivateTargets bool          `koanf:"allow_private_targets" help:"Let postbacks go to loopback and private addresses: tests and local use."`
+	PostbackAllow       string        `koanf:"postback_allow" help:"Networks that postbacks may go to although they are not public, separated by commas: 10.1.2.0/24."`
 	PostbackFirstRetry  time.Duration `koanf:"postback_first_retry" help:"Wait before a postback's second attempt; the rest of the schedule scales with it."`
+	AttemptsKeep        time.Duration `koanf:"attempts_keep" help:"How long attempts to deliver postbacks are kept; 0 for ever."`
 
 	ClaimTTL         time.Duration       `koanf:"claim_ttl" help:"How long a claim waits for its credit."`
 	AssignmentTTL    time.Duration       `koanf:"assignment_ttl" help:"How long a payer keeps the wallet that was shown."`
@@ -99,6 +102,7 @@ func DefaultConfig() Config {
 		AdminListen:        "127.0.0.1:9090",
 		MaxConnections:     4096,
 		PostbackFirstRetry: 5 * time.Second,
+		AttemptsKeep:       30 * 24 * time.Hour,
 		ClaimTTL:           p.ClaimTTL,
 		AssignmentTTL:      p.AssignmentTTL,
 		CreditMaxAge:       p.CreditMaxAge,
@@ -180,6 +184,12 @@ func (c Config) validate() error {
 	if c.PostbackFirstRetry <= 0 {
 		errs = append(errs, errors.New("postback_first_retry must be above zero, such as 5s"))
 	}
+	if _, err := c.postbackAllow(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.AttemptsKeep < 0 {
+		errs = append(errs, errors.New("attempts_keep can't be below zero: 0 keeps them for ever"))
+	}
 	if c.MessagesKeep < 0 {
 		errs = append(errs, errors.New("messages_keep can't be below zero: 0 keeps them for ever"))
 	}
@@ -196,6 +206,21 @@ func (c Config) validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// postbackAllow are the networks of postback_allow.
+func (c Config) postbackAllow() (networks []netip.Prefix, err error) {
+	for text := range strings.SplitSeq(c.PostbackAllow, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		network, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("postback_allow: %q is no network: write it as 10.1.2.0/24 or 10.1.2.3/32", text)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
 }
 
 func (c Config) policy() deposit.Policy {

@@ -24,6 +24,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
@@ -48,9 +49,52 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 	return db, err
 }
 
-// OpenDesk makes a desk for a command that settles something itself, beside a
-// gateway or without one. The caller runs it and closes the store.
-func OpenDesk(ctx context.Context, c Config, log *slog.Logger) (*deposit.Desk, store.Store, error) {
+// Tools are what commands settle things with themselves, beside a gateway or
+// without one.
+type Tools struct {
+	Desk     *deposit.Desk // the caller runs it
+	Office   *payout.Office
+	Importer *intake.Importer
+	Store    store.Store // the caller closes it
+}
+
+// OpenTools opens the database the settings name, and makes tools for it.
+func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {
+	db, err := OpenStore(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := directory.OpenCache(ctx, db)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	rates, err := fx.OpenKeeper(ctx, db, nil, "", time.Now)
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	t := &Tools{Store: db}
+	// No outbox: a running gateway, or the next one, delivers.
+	t.Desk = deposit.NewDesk(deposit.Config{
+		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID,
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: log,
+	})
+	// Nor a worker: the gateway sends.
+	t.Office = &payout.Office{Config: payout.Config{
+		Store: db, Directory: dir, RatesID: rates.ID, Now: time.Now, Log: log,
+		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
+	}}
+	t.Importer = &intake.Importer{Desk: t.Desk, Ledger: db, Payouts: t.Office, Now: time.Now}
+	return t, nil
+}
+
+// OpenControl makes what an operator controls postbacks with, beside a gateway
+// or without one: a running gateway, or the next one, sends what is made due.
+// The caller closes the store.
+func OpenControl(ctx context.Context, c Config) (*postback.Control, store.Store, error) {
+	allowed, err := c.postbackAllow()
+	if err != nil {
+		return nil, nil, err
+	}
 	db, err := OpenStore(ctx, c)
 	if err != nil {
 		return nil, nil, err
@@ -59,14 +103,8 @@ func OpenDesk(ctx context.Context, c Config, log *slog.Logger) (*deposit.Desk, s
 	if err != nil {
 		return nil, nil, errors.Join(err, db.Close())
 	}
-	rates, err := fx.OpenKeeper(ctx, db, nil, "", time.Now)
-	if err != nil {
-		return nil, nil, errors.Join(err, db.Close())
-	}
-	// No outbox: a running gateway, or the next one, delivers.
-	return deposit.NewDesk(deposit.Config{
-		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID,
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: log,
+	return postback.NewControl(db, postback.Config{
+		Directory: dir, Rates: db, Now: time.Now, Transport: postback.NewTransport(c.AllowPrivateTargets, allowed...),
 	}), db, nil
 }
 
@@ -81,8 +119,10 @@ type Gateway struct {
 	desk      *deposit.Desk
 	worker    *postback.Worker
 	intake    *intake.Reader
+	office    *payout.Office
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
+	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
 	door      http.Handler
@@ -159,13 +199,18 @@ func (g *Gateway) assemble(ctx context.Context) error {
 			return err
 		}
 	}
+	allowed, err := g.config.postbackAllow()
+	if err != nil {
+		return err
+	}
 	g.worker = postback.NewWorker(postback.Config{
 		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
-		Transport: postback.NewTransport(g.config.AllowPrivateTargets),
+		Transport: postback.NewTransport(g.config.AllowPrivateTargets, allowed...),
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
+	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
@@ -173,12 +218,16 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
+	g.office = &payout.Office{Config: payout.Config{
+		Store: g.store, Directory: g.directory, Provider: g.providers.of, RatesID: g.rates.ID, Now: time.Now, Log: g.log,
+	}}
 	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
 		return err
 	}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Now: time.Now},
+		Office: g.office, Vault: g.store,
+		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now},
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -251,6 +300,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)

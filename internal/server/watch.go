@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/health"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/notice"
+	"github.com/milaan/milaan/internal/postback"
 )
 
 // watchEvery is how often the gateway looks how it is.
@@ -176,6 +177,20 @@ func (g *Gateway) troubles(ctx context.Context) (list []notice.Trouble, err erro
 			})
 		}
 	}
+	endpoints, err := postback.CurrentEndpoints(ctx, g.store, g.directory.Current())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range endpoints {
+		if e.State == postback.EndpointDisabled {
+			list = append(list, notice.Trouble{
+				Key: "postbacks/" + e.Merchant + "/disabled", Code: "endpoint_disabled", Severity: notice.Critical,
+				Subject: "Postbacks of merchant " + e.Merchant + " are held: its endpoint is disabled",
+				Text: "Since " + e.Since.Format(time.DateTime) + " UTC: " + e.Why + ". Nothing is lost. When it answers again: milaan postbacks test " + e.Merchant +
+					", then milaan postbacks enable " + e.Merchant + "; or apply another postback.url.",
+			})
+		}
+	}
 	disputes, err := g.store.Disputes(ctx, 0, mostDisputes)
 	if err != nil {
 		return nil, err
@@ -212,6 +227,11 @@ func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
 	if g.config.MessagesKeep > 0 {
 		jobs = append(jobs, func() (int64, error) {
 			return g.store.DropMessages(ctx, now.Add(-g.config.MessagesKeep), keepHouseBatch)
+		})
+	}
+	if g.config.AttemptsKeep > 0 {
+		jobs = append(jobs, func() (int64, error) {
+			return g.store.DropAttempts(ctx, now.Add(-g.config.AttemptsKeep), keepHouseBatch)
 		})
 	}
 	for _, job := range jobs {

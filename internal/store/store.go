@@ -20,6 +20,7 @@ import (
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store/postgres"
@@ -31,10 +32,11 @@ import (
 type Store interface {
 	deposit.Store
 	directory.Store
-	postback.Store
+	postback.Archive
 	payment.Store
 	access.Store
 	lookup.Store
+	payout.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.
@@ -59,6 +61,8 @@ type Store interface {
 	intake.Positions
 	// DropAssignments forgets wallets that payers were shown before a time.
 	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
+	// DropAttempts forgets attempts to deliver that began before a time.
+	DropAttempts(ctx context.Context, before time.Time, limit int) (int64, error)
 	// Notices keep what the operator was told.
 	Notices() notice.Store
 	// Disputes lists bound credits that a bank contested.

@@ -19,7 +19,7 @@ import (
 )
 
 // browserTimeout is far beyond what any step takes: it ends a test that hangs.
-const browserTimeout = 2 * time.Minute
+const browserTimeout = 8 * time.Minute
 
 // browse starts a real Chromium for the test. Without one the test is skipped;
 // in CI it fails, since nobody reads there what was skipped.

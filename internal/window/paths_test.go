@@ -39,7 +39,7 @@ type screen struct {
 
 // screenTimeout is far beyond what a way takes: it ends one that hangs before
 // it holds up the others of its browser.
-const screenTimeout = 30 * time.Second
+const screenTimeout = 2 * time.Minute
 
 // look is how wide a screen is, and whether a finger points on it.
 type look struct {

@@ -35,6 +35,12 @@ func readRecord(f fields, now time.Time) (messages []Message, why string, err er
 func readCapcom6(f fields, now time.Time) ([]Message, string, error) {
 	payload := f.object("payload")
 	switch event := f.text("event"); event {
+	case "sms:received", "sms:batch:received":
+		if f.flat() {
+			return nil, "", ErrShape
+		}
+	}
+	switch event := f.text("event"); event {
 	case "sms:received":
 		return readFlat(payload, "capcom6", now)
 	case "sms:batch:received":
@@ -63,6 +69,9 @@ func readCapcom6(f fields, now time.Time) ([]Message, string, error) {
 func readHTTPSMS(f fields, now time.Time) ([]Message, string, error) {
 	if f.text("type") != "message.phone.received" {
 		return nil, "the event is no received SMS", nil
+	}
+	if f.flat() {
+		return nil, "", ErrShape
 	}
 	data := f.object("data")
 	if data["encrypted"].Kind() == 't' {
@@ -101,18 +110,31 @@ func flatForwarder(f fields) string {
 	return "template"
 }
 
+// senderNames and textNames are what apps call the two fields that matter.
+var (
+	senderNames = []string{"sender", "from", "phoneNumber", "contact", "address", "sender_number"}
+	textNames   = []string{"message", "text", "content", "org_content", "body", "sms_text"}
+)
+
+// flat says whether a record has a sender or a text of its own. No app has them
+// beside its envelope: a template that escapes nothing has let a text write the
+// rest of the body, and the envelope is the text's word.
+func (f fields) flat() bool {
+	return slices.ContainsFunc(slices.Concat(senderNames, textNames), func(name string) bool { return f[name] != nil })
+}
+
 // readFlat reads the fields of a message under any of their names.
 func readFlat(f fields, forwarder string, now time.Time) ([]Message, string, error) {
 	m := Message{Forwarder: forwarder}
-	sender, err := f.one("sender", "sender", "from", "phoneNumber", "contact", "address", "sender_number")
+	sender, err := f.one("sender", senderNames...)
 	if err != nil {
 		return nil, "", err
 	}
 	m.Sender = strings.TrimSpace(sender)
-	names := []string{"message", "text", "content", "org_content", "body", "sms_text"}
+	names := textNames
 	if f.text("org_content") != "" {
 		// pppscn's content is the same message, wrapped.
-		names = slices.DeleteFunc(names, func(name string) bool { return name == "content" })
+		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "content" })
 	}
 	hasText := slices.ContainsFunc(names, func(name string) bool { return f[name] != nil })
 	if m.Text, err = f.one("text", names...); err != nil {

@@ -24,6 +24,11 @@ func (db *DB) Record(ctx context.Context, results []postback.Result) error {
 	for i := range results {
 		f.exec(records.RecordStatement, records.RecordValues(&results[i])...)
 	}
+	for i := range results {
+		if attempt := records.AttemptValues(&results[i]); attempt != nil {
+			f.exec(records.AttemptStatement, attempt...)
+		}
+	}
 	// Statements that cross the wire together are one transaction.
 	if err := f.send(ctx, conn); err != nil {
 		return fmt.Errorf("record events: %w", err)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -460,6 +461,12 @@ func save(f *writes, key seal.Key, c *deposit.Changes) error {
 
 // saveFeeds writes what feeds told beside credits.
 func saveFeeds(f *writes, key seal.Key, c *deposit.Changes) error {
+	// No UTR keeps gateways apart that are told the same lines and messages: they
+	// write them in one order, or each would wait for the other.
+	slices.SortFunc(c.Movements, func(a, b *deposit.Movement) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+	slices.SortFunc(c.Messages, func(a, b deposit.KeptMessage) int {
+		return cmp.Or(cmp.Compare(a.Feed, b.Feed), bytes.Compare(a.Digest[:], b.Digest[:]))
+	})
 	var movements, changed, messages, reports table
 	for _, m := range c.Movements {
 		movements.add(m.ID, m.Wallet, m.Feed, string(m.Kind), string(m.UTR), int64(m.Amount), string(m.Currency), records.Micros(m.At),
@@ -513,12 +520,13 @@ func saveCredits(f *writes, c *deposit.Changes) {
 		$13::bigint[], $14::text[], $15::bigint[], $16::bigint[], $17::bigint[])`)
 	for _, credit := range c.Credits {
 		changed.add(credit.ID, credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, int64(credit.Trust),
-			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), int64(credit.Amount), int64(credit.Lines))
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), int64(credit.Amount), int64(credit.Lines),
+			records.Micros(credit.At))
 	}
 	f.add(&changed, `UPDATE credits SET payer_vpa = n.payer_vpa, payer_name = n.payer_name, note = n.note, reference = n.reference,
-		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested, amount = n.amount, lines = n.lines
-		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
-			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested, amount, lines) WHERE credits.id = n.id`)
+		trust = n.trust, state = n.state, claim_id = n.claim_id, contested = n.contested, amount = n.amount, lines = n.lines, booked_at = n.booked_at
+		FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[])
+			AS n (id, payer_vpa, payer_name, note, reference, trust, state, claim_id, contested, amount, lines, booked_at) WHERE credits.id = n.id`)
 }
 
 // saveAssignments writes rows that several gateways may hold in their batches

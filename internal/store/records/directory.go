@@ -28,6 +28,12 @@ type merchantKeys struct {
 	AccessKey     string   `json:"access_key"`
 	PrivateKey    string   `json:"private_key"`
 	Webhook       string   `json:"webhook"`
+
+	PrivateKeyPrevious string `json:"private_key_previous,omitempty"`
+	WebhookPrevious    string `json:"webhook_previous,omitempty"`
+	Ed25519            string `json:"ed25519,omitempty"`
+	ClientCert         string `json:"client_cert,omitempty"`
+	ClientKey          string `json:"client_key,omitempty"`
 }
 
 // DirectoryVersion reads the stored directory's version.
@@ -111,7 +117,15 @@ func (r *Records) openObject(contents *directory.Contents, kind, id, doc string,
 	case kindRule:
 		return collect(&contents.Rules, doc)
 	case kindPayout:
-		return collect(&contents.Payouts, doc)
+		d, err := decode[directory.PayoutDesk](doc)
+		if err != nil {
+			return err
+		}
+		if d.Secrets, err = r.openPayoutKeys(sealed, place); err != nil {
+			return err
+		}
+		contents.Payouts = append(contents.Payouts, d)
+		return nil
 	default:
 		return errors.New("this version of milaan does not know the kind: was the database made by a newer one?")
 	}
@@ -143,6 +157,9 @@ func (r *Records) openMerchantKeys(sealed []byte, place string) (directory.Merch
 	}
 	s.WithdrawalKey, s.AccessKey = directory.Secret(keys.WithdrawalKey), directory.Secret(keys.AccessKey)
 	s.PrivateKey, s.Webhook = directory.Secret(keys.PrivateKey), directory.Secret(keys.Webhook)
+	s.PrivateKeyPrevious, s.WebhookPrevious = directory.Secret(keys.PrivateKeyPrevious), directory.Secret(keys.WebhookPrevious)
+	s.Ed25519 = directory.Secret(keys.Ed25519)
+	s.ClientCert, s.ClientKey = directory.Secret(keys.ClientCert), directory.Secret(keys.ClientKey)
 	return s, nil
 }
 
@@ -150,6 +167,8 @@ func (r *Records) sealMerchantKeys(s directory.MerchantSecrets, place string) ([
 	keys := merchantKeys{
 		WithdrawalKey: s.WithdrawalKey.Reveal(), AccessKey: s.AccessKey.Reveal(),
 		PrivateKey: s.PrivateKey.Reveal(), Webhook: s.Webhook.Reveal(),
+		PrivateKeyPrevious: s.PrivateKeyPrevious.Reveal(), WebhookPrevious: s.WebhookPrevious.Reveal(),
+		Ed25519: s.Ed25519.Reveal(), ClientCert: s.ClientCert.Reveal(), ClientKey: s.ClientKey.Reveal(),
 	}
 	for _, k := range s.PluginAPI {
 		keys.PluginAPI = append(keys.PluginAPI, k.Reveal())
@@ -199,6 +218,33 @@ func (r *Records) sealFeedKeys(f *directory.Feed, place string) ([]byte, error) 
 		Token: f.Token.Reveal(), Signing: f.Secrets.Signing.Reveal(), Password: f.Secrets.Password.Reveal(),
 		PrivateKey: f.Secrets.PrivateKey.Reveal(), BankKey: f.Secrets.BankKey.Reveal(),
 	})
+	if err != nil {
+		return nil, err
+	}
+	return r.Key.Seal(plain, place), nil
+}
+
+// payoutKeys are a payout desk's secrets as they are sealed.
+type payoutKeys struct {
+	Key     string `json:"key"`
+	Webhook string `json:"webhook"`
+}
+
+func (r *Records) openPayoutKeys(sealed []byte, place string) (directory.PayoutSecrets, error) {
+	if len(sealed) == 0 { // older versions had none
+		return directory.PayoutSecrets{}, nil
+	}
+	plain, err := r.Key.Open(sealed, place)
+	if err != nil {
+		return directory.PayoutSecrets{}, err
+	}
+	var keys payoutKeys
+	err = json.Unmarshal(plain, &keys)
+	return directory.PayoutSecrets{Key: directory.Secret(keys.Key), Webhook: directory.Secret(keys.Webhook)}, err
+}
+
+func (r *Records) sealPayoutKeys(s directory.PayoutSecrets, place string) ([]byte, error) {
+	plain, err := json.Marshal(payoutKeys{s.Key.Reveal(), s.Webhook.Reveal()})
 	if err != nil {
 		return nil, err
 	}
@@ -278,7 +324,8 @@ func (r *Records) saveObjects(ctx context.Context, tx Tx, change directory.Chang
 		errs = append(errs, save(kindRule, rule.Name, rule, nil))
 	}
 	for _, p := range change.Payouts {
-		errs = append(errs, save(kindPayout, p.ID, p, nil))
+		sealed, err := r.sealPayoutKeys(p.Secrets, kindPayout+":"+p.ID)
+		errs = append(errs, err, save(kindPayout, p.ID, p, sealed))
 	}
 	return errors.Join(errs...)
 }

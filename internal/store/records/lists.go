@@ -1,6 +1,7 @@
 package records
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -235,20 +236,23 @@ func (r *Records) FindPostback(ctx context.Context, merchant string, id int64) (
 		JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1 AND d.merchant = $2`, id, merchant)))
 }
 
-// MerchantBalance is what is owed to a merchant, see lookup.Store.
-func (r *Records) MerchantBalance(ctx context.Context, merchant string) (lookup.Balance, error) {
-	owed, err := merchantBalance(ctx, r.Read, merchant)
-	return lookup.Balance{Available: owed}, err
+// accountSource is a kind of entry of a merchant's account: where it is, and what of
+// it goes into lookup.Entry. A withdrawal has two entries, what it held and what
+// came back; the places of both tell which.
+type accountSource struct {
+	kind                       lookup.EntryKind
+	table, merchant, at, place string
+	columns                    string // id, custom id, label, UTR, amount and fee, signed
+	total                      string // what they come to together
 }
 
-// merchantBalance is what is owed: a liability stands in the books below zero.
-func merchantBalance(ctx context.Context, tx Tx, merchant string) (money.Paise, error) {
-	var balance int64
-	err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code = $1`, ledger.MerchantCode(merchant)).Scan(&balance)
-	if err != nil {
-		return 0, fmt.Errorf("read the balance of %s: %w", merchant, err)
-	}
-	return money.Paise(-balance), nil
+var accountSources = []accountSource{
+	{lookup.EntryDeposit, "deposits d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.at + 0", "d.id * 2",
+		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", "d.amount - d.fee"},
+	{lookup.EntryWithdrawal, "withdrawals w", "w.test = 0 AND w.merchant = $", "w.created_at", "w.id * 2",
+		"w.id, w.withdrawal_id, w.label, w.bank_ref, -w.amount, w.fee", "-w.amount - w.fee"},
+	{lookup.EntryReturned, "withdrawals w", "w.test = 0 AND w.state IN ('failed', 'canceled') AND w.merchant = $", "w.settled_at", "w.id * 2 + 1",
+		"w.id, w.withdrawal_id, w.label, w.bank_ref, w.amount, -w.fee", "w.amount + w.fee"},
 }
 
 // ListAccount gives a page of a merchant's account, see lookup.Store.
@@ -262,56 +266,78 @@ func (r *Records) ListAccount(ctx context.Context, ask lookup.Account) (out look
 	out.Opening = ask.Balance
 	if ask.After == nil {
 		if out.Opening, err = opening(ctx, tx, ask); err != nil {
-			return out, err
+			return out, fmt.Errorf("add up the account of %s: %w", ask.Merchant, err)
 		}
 	}
-	var q query
-	q.and("d.merchant = $", ask.Merchant)
-	if ask.After != nil { // see stretch
-		q.beyond("d.at + 0", "d.id", ">", *ask.After)
-	} else {
-		q.and("d.at + 0 >= $", Micros(ask.From))
-	}
-	if !ask.To.IsZero() {
-		q.and("d.at + 0 < $", Micros(ask.To))
-	}
-	balance := out.Opening
 	var items []lookup.Entry
-	if err := each(ctx, tx, func(row Row) error {
-		var e lookup.Entry
-		var at, amount, fee int64
-		var utr string
-		if err := row.Scan(&e.ID, &at, &e.CustomID, &e.Label, &utr, &amount, &fee); err != nil {
-			return err
+	for i := range accountSources {
+		list, err := accountSources[i].entries(ctx, tx, ask)
+		if err != nil {
+			return out, fmt.Errorf("read the account of %s: %w", ask.Merchant, err)
 		}
-		e.At, e.UTR, e.Amount, e.Fee = Time(at), upi.UTR(utr), money.Paise(amount), money.Paise(fee)
-		balance += e.Amount - e.Fee
-		e.Balance = balance
-		items = append(items, e)
-		return nil
-	}, fmt.Sprintf(`SELECT d.id, d.at, c.custom_id, c.label, c.utr, d.amount, d.fee FROM deposits d JOIN claims c ON c.id = d.id
-		WHERE %s ORDER BY d.at + 0, d.id LIMIT %d`, &q, ask.Limit+1), q.args...); err != nil {
-		return out, fmt.Errorf("read an account: %w", err)
+		items = append(items, list...)
 	}
-	out.Page = page(items, ask.Limit, nil, func(e *lookup.Entry) lookup.Place { return lookup.Place{At: e.At, ID: e.ID} })
+	slices.SortFunc(items, func(a, b lookup.Entry) int {
+		return cmp.Or(a.Place.At.Compare(b.Place.At), cmp.Compare(a.Place.ID, b.Place.ID))
+	})
+	balance := out.Opening
+	for i := range items {
+		balance += items[i].Net()
+		items[i].Balance = balance
+	}
+	out.Page = page(items, ask.Limit, nil, func(e *lookup.Entry) lookup.Place { return e.Place })
 	return out, nil
 }
 
+func (s *accountSource) entries(ctx context.Context, tx Tx, ask lookup.Account) (items []lookup.Entry, err error) {
+	var q query
+	q.and(s.merchant, ask.Merchant)
+	if ask.After != nil { // see stretch
+		q.beyond(s.at, s.place, ">", *ask.After)
+	} else {
+		q.and(s.at+" >= $", Micros(ask.From))
+	}
+	if !ask.To.IsZero() {
+		q.and(s.at+" < $", Micros(ask.To))
+	}
+	err = each(ctx, tx, func(row Row) error {
+		e := lookup.Entry{Kind: s.kind}
+		var at, place, amount, fee int64
+		var utr string
+		if err := row.Scan(&at, &place, &e.ID, &e.CustomID, &e.Label, &utr, &amount, &fee); err != nil {
+			return err
+		}
+		e.Place, e.UTR, e.Amount, e.Fee = listed(at, place), upi.UTR(utr), money.Paise(amount), money.Paise(fee)
+		items = append(items, e)
+		return nil
+	}, fmt.Sprintf(`SELECT %s, %s, %s FROM %s WHERE %s ORDER BY %s, %s LIMIT %d`,
+		s.at, s.place, s.columns, s.table, &q, s.at, s.place[:strings.IndexByte(s.place, ' ')], ask.Limit+1), q.args...)
+	return items, err
+}
+
 // opening is the balance at the beginning of a stretch: that of now, less what
-// came since.
+// came since. A liability stands in the books below zero.
 func opening(ctx context.Context, tx Tx, ask lookup.Account) (money.Paise, error) {
-	now, err := merchantBalance(ctx, tx, ask.Merchant)
-	if err != nil {
+	var balance int64
+	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code = $1`,
+		ledger.MerchantCode(ask.Merchant)).Scan(&balance); err != nil {
 		return 0, err
 	}
-	var since int64
-	// A cast: sums are of no fixed size on one of the engines.
-	err = tx.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(amount - fee), 0) AS BIGINT) FROM deposits WHERE merchant = $1 AND at + 0 >= $2`,
-		ask.Merchant, Micros(ask.From)).Scan(&since)
-	if err != nil {
-		return 0, fmt.Errorf("add up the account of %s: %w", ask.Merchant, err)
+	balance = -balance
+	for _, s := range accountSources {
+		var q query
+		q.and(s.merchant, ask.Merchant)
+		q.and(s.at+" >= $", Micros(ask.From))
+		table, _, _ := strings.Cut(s.table, " JOIN")
+		var since int64
+		// A cast: sums are of no fixed size on one of the engines.
+		if err := tx.QueryRowContext(ctx, fmt.Sprintf(`SELECT CAST(COALESCE(SUM(%s), 0) AS BIGINT) FROM %s WHERE %s`, s.total, table, &q), q.args...).
+			Scan(&since); err != nil {
+			return 0, err
+		}
+		balance -= since
 	}
-	return now - money.Paise(since), nil
+	return money.Paise(balance), nil
 }
 
 // ListCredits gives a page of credits, see lookup.Store.

@@ -81,11 +81,11 @@ func (r *Records) Reconcile(ctx context.Context, s feed.Statement) (*Reconciliat
 		}, `SELECT `+CreditColumns+` FROM credits c WHERE `+query+fmt.Sprintf(` ORDER BY id LIMIT %d`, mostDifferences+1), args...)
 	}
 	if err := credits(&out.Unseen, `c.wallet = $1 AND c.booked_at >= $2 AND c.booked_at < $3 AND c.state <> 'reversed'
-		AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.credit_id = c.id)`,
+		AND NOT EXISTS (SELECT 1 FROM statement_lines l WHERE l.credit_id = c.id AND l.credit_id <> 0)`,
 		s.Wallet, Micros(s.From), Micros(s.To.AddDate(0, 0, 1))); err != nil {
 		return nil, fmt.Errorf("find credits that statement %d lacks: %w", s.ID, err)
 	}
-	if err := credits(&out.Contested, `c.contested = 1 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.credit_id = c.id AND l.statement = $1)`,
+	if err := credits(&out.Contested, `c.contested = 1 AND EXISTS (SELECT 1 FROM statement_lines l WHERE l.credit_id = c.id AND l.credit_id <> 0 AND l.statement = $1)`,
 		s.ID); err != nil {
 		return nil, fmt.Errorf("find contested credits of statement %d: %w", s.ID, err)
 	}

@@ -28,11 +28,12 @@ func (r *Records) KeepStatement(ctx context.Context, s *feed.Statement) (id int6
 		if balanced {
 			opening, closing = *s.Opening, *s.Closing
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO statements (id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced,
-				lines, imported_at, actor, done) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0)`,
+		// Another gateway may have kept it since: it then gives that one's id.
+		return tx.QueryRowContext(ctx, `INSERT INTO statements (id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced,
+				lines, imported_at, actor, done) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0)
+			ON CONFLICT (wallet, digest) DO UPDATE SET digest = excluded.digest RETURNING id`,
 			id, s.Wallet, s.Feed, s.Digest[:], s.Name, s.Layout, Micros(s.From), Micros(s.To), int64(opening), int64(closing), Flag(balanced),
-			s.Lines, Micros(s.ImportedAt), s.Actor)
-		return err
+			s.Lines, Micros(s.ImportedAt), s.Actor).Scan(&id)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("keep a statement: %w", err)

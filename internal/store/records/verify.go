@@ -19,6 +19,7 @@ type Report struct {
 	Unclaimed                                                    money.Paise // in suspense
 	Owed                                                         money.Paise // to merchants
 	Fees                                                         money.Paise
+	OnHold                                                       money.Paise // by withdrawals
 	Outflow                                                      money.Paise // debits that nothing explains
 	Income                                                       money.Paise // that is no payment
 	// Problems are the invariants that do not hold, each with the records
@@ -59,29 +60,37 @@ var checks = []check{
 	{"wallet %v holds %v paise, but its credits and movements add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
 		LEFT JOIN (SELECT 'wallet:' || wallet AS code, SUM(amount) AS total FROM (
 			SELECT wallet, amount FROM credits WHERE state <> 'reversed'
-			UNION ALL SELECT wallet, CASE kind WHEN 'debit' THEN -amount ELSE amount END FROM movements WHERE credit_id = 0) AS moves
+			UNION ALL SELECT wallet, CASE kind WHEN 'debit' THEN -amount ELSE amount END FROM movements WHERE credit_id = 0 AND withdrawal_id = 0
+			UNION ALL SELECT wallet, -amount FROM withdrawals WHERE state = 'success' AND test = 0) AS moves
 			GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'wallet:%' AND a.balance <> COALESCE(s.total, 0)`},
 	{"%v holds %v paise, but the debits add up to %v", `SELECT a.code, a.balance, COALESCE(s.total, 0) FROM accounts a
-		LEFT JOIN (SELECT 'outflow:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'debit' AND credit_id = 0 GROUP BY wallet) AS s ON s.code = a.code
+		LEFT JOIN (SELECT 'outflow:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0 GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'outflow:%' AND a.balance <> COALESCE(s.total, 0)`},
 	{"%v holds %v paise, but what came in without being a payment adds up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
-		LEFT JOIN (SELECT 'income:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'other' GROUP BY wallet) AS s ON s.code = a.code
+		LEFT JOIN (SELECT 'income:' || wallet AS code, SUM(amount) AS total FROM movements WHERE kind = 'other' AND withdrawal_id = 0 GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'income:%' AND -a.balance <> COALESCE(s.total, 0)`},
 	{"%v holds %v paise, but its unclaimed credits add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
 		LEFT JOIN (SELECT 'suspense:' || wallet AS code, SUM(amount) AS total FROM credits WHERE state = 'unclaimed' GROUP BY wallet) AS s ON s.code = a.code
 		WHERE a.code LIKE 'suspense:%' AND -a.balance <> COALESCE(s.total, 0)`},
-	{"%v is owed %v paise, but its deposits less fees add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
-		LEFT JOIN (SELECT 'merchant:' || merchant AS code, SUM(amount - fee) AS total FROM deposits GROUP BY merchant) AS s ON s.code = a.code
+	{"%v is owed %v paise, but its deposits less fees and withdrawals add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'merchant:' || merchant AS code, SUM(amount) AS total FROM (
+			SELECT merchant, amount - fee AS amount FROM deposits
+			UNION ALL SELECT merchant, -(amount + fee) FROM withdrawals WHERE test = 0 AND state NOT IN ('failed', 'canceled')) AS moves
+			GROUP BY merchant) AS s ON s.code = a.code
 		WHERE a.code LIKE 'merchant:%' AND -a.balance <> COALESCE(s.total, 0)`},
-	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT s.wallet, COALESCE(w.total, 0), s.total
-		FROM (SELECT wallet, SUM(amount) AS total FROM credits GROUP BY wallet) AS s
-		LEFT JOIN (SELECT wallet, SUM(received) AS total FROM wallet_days GROUP BY wallet) AS w ON w.wallet = s.wallet
-		WHERE COALESCE(w.total, 0) <> s.total`},
+	{"%v holds %v paise, but the open withdrawals add up to %v", `SELECT a.code, -a.balance, COALESCE(s.total, 0) FROM accounts a
+		LEFT JOIN (SELECT 'hold:' || merchant AS code, SUM(amount + fee) AS total FROM withdrawals
+			WHERE test = 0 AND state IN ('new', 'approved', 'processing') GROUP BY merchant) AS s ON s.code = a.code
+		WHERE a.code LIKE 'hold:%' AND -a.balance <> COALESCE(s.total, 0)`},
+	{"%v is owed %v paise: more was withdrawn than there was", `SELECT code, -balance FROM accounts WHERE code LIKE 'merchant:%' AND balance > 0`},
+	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT wallet, SUM(by_day), SUM(came) FROM (
+			SELECT wallet, received AS by_day, 0 AS came FROM wallet_days UNION ALL SELECT wallet, 0, amount FROM credits) AS both_ways
+		GROUP BY wallet HAVING SUM(by_day) <> SUM(came)`},
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet
-		LEFT JOIN (SELECT transaction_id, currency, MIN(debit) AS debit, MIN(credit) AS credit, COUNT(*) AS lines,
+		LEFT JOIN (SELECT transaction_id, currency, MIN(debit) AS debit, MIN(credit) AS credit, MAX(debit) AS last_debit, MAX(credit) AS last_credit, COUNT(*) AS lines,
 				SUM(CASE WHEN kind = 'credit' AND line = 1 THEN 1 ELSE 0 END) AS firsts, SUM(amount) AS amount
 			FROM (SELECT transaction_id, line, kind, currency, debit, credit, amount FROM postings WHERE kind = 'credit'
 				UNION ALL SELECT p.transaction_id, p.line, p.kind, p.currency,
@@ -89,7 +98,7 @@ var checks = []check{
 					CASE WHEN d.kind = 'asset' THEN p.amount ELSE -p.amount END
 				FROM postings p JOIN accounts d ON d.id = p.debit WHERE p.kind IN ('credit_corrected', 'credit_reversed')) AS moves
 			GROUP BY transaction_id, currency) AS p
-			ON p.transaction_id = r.id AND p.debit = w.id AND p.credit = s.id AND p.currency = r.currency AND p.firsts = 1 AND p.lines = r.lines
+			ON p.transaction_id = r.id AND p.debit = w.id AND p.credit = s.id AND p.last_debit = w.id AND p.last_credit = s.id AND p.currency = r.currency AND p.firsts = 1 AND p.lines = r.lines
 				AND p.amount = CASE r.state WHEN 'reversed' THEN 0 ELSE r.amount END
 		WHERE p.lines IS NULL`},
 	{"movement %v was not posted as it is", `SELECT m.id FROM movements m
@@ -97,10 +106,10 @@ var checks = []check{
 		LEFT JOIN accounts o ON o.code = CASE m.kind WHEN 'debit' THEN 'outflow:' ELSE 'income:' END || m.wallet
 		LEFT JOIN (SELECT transaction_id, SUM(CASE WHEN kind = 'movement_undone' THEN -amount ELSE amount END) AS amount,
 				MIN(CASE WHEN kind = 'debit' THEN credit WHEN kind = 'income' THEN debit END) AS wallet,
-				MIN(CASE WHEN kind = 'debit' THEN debit WHEN kind = 'income' THEN credit END) AS other
+				MIN(CASE WHEN kind = 'debit' THEN debit WHEN kind = 'income' THEN credit END) AS other, MIN(currency) AS currency
 			FROM postings WHERE kind IN ('debit', 'income', 'movement_undone') GROUP BY transaction_id) AS p ON p.transaction_id = m.id
 		WHERE COALESCE(p.amount, 0) <> CASE WHEN m.credit_id = 0 THEN m.amount ELSE 0 END
-			OR p.transaction_id IS NOT NULL AND (p.wallet <> w.id OR p.other <> o.id)`},
+			OR p.transaction_id IS NOT NULL AND (p.wallet <> w.id OR p.other <> o.id OR p.currency <> m.currency)`},
 	{"movement %v took back credit %v, which is not reversed", `SELECT m.id, m.credit_id FROM movements m LEFT JOIN credits r ON r.id = m.credit_id
 		WHERE m.credit_id <> 0 AND (r.id IS NULL OR r.state <> 'reversed' OR r.amount <> m.amount OR r.wallet <> m.wallet)`},
 	{"credit %v is reversed by no movement", `SELECT r.id FROM credits r LEFT JOIN movements m ON m.credit_id = r.id WHERE r.state = 'reversed' AND m.id IS NULL`},
@@ -108,18 +117,44 @@ var checks = []check{
 		LEFT JOIN accounts s ON s.code = 'suspense:' || d.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || d.merchant
 		LEFT JOIN postings p ON p.transaction_id = d.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id
 			AND p.amount = d.amount WHERE p.line IS NULL`},
-	{"posting %v/%v is of a credit, movement or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
+	{"withdrawal %v is %v, and its postings come to %v paise of its merchant's money", `SELECT w.id, w.state, COALESCE(p.total, 0) FROM withdrawals w
+		LEFT JOIN (SELECT p.transaction_id, SUM(CASE WHEN p.debit = m.id THEN p.amount WHEN p.credit = m.id THEN -p.amount ELSE 0 END) AS total
+			FROM postings p JOIN withdrawals o ON o.id = p.transaction_id JOIN accounts m ON m.code = 'merchant:' || o.merchant GROUP BY p.transaction_id) AS p
+			ON p.transaction_id = w.id
+		WHERE COALESCE(p.total, 0) <> CASE WHEN w.test = 1 OR w.state IN ('failed', 'canceled') THEN 0 ELSE w.amount + w.fee END`},
+	{"withdrawal %v is %v without a time of settling, or open with one", `SELECT id, state FROM withdrawals
+		WHERE (state IN ('new', 'approved', 'processing')) <> (settled_at = 0)`},
+	{"withdrawal %v is %v, but the audit log does not say so", `SELECT w.id, w.state FROM withdrawals w
+		LEFT JOIN (SELECT subject, MAX(seq) AS seq FROM audit WHERE action LIKE 'withdrawal.%' GROUP BY subject) AS l ON l.subject = w.id
+		LEFT JOIN audit a ON a.seq = l.seq AND a.action = 'withdrawal.' || CASE w.state WHEN 'new' THEN 'created' ELSE w.state END WHERE a.seq IS NULL`},
+	{"withdrawal %v is %v, and no postback tells so", `SELECT w.id, w.state FROM withdrawals w LEFT JOIN postbacks p ON p.withdrawal_id = w.id AND p.told = w.state AND p.merchant = w.merchant
+		WHERE w.state IN ('success', 'failed', 'canceled') AND p.id IS NULL`},
+	{"merchant %v has more than one withdrawal with the id of %v", `SELECT merchant, MIN(id) FROM withdrawals GROUP BY merchant, withdrawal_id HAVING COUNT(*) > 1`},
+	{"posting %v/%v is of a credit, movement, withdrawal or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
-		LEFT JOIN movements m ON m.id = p.transaction_id
+		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id
 		WHERE p.kind IN ('credit', 'credit_corrected', 'credit_reversed') AND r.id IS NULL
-			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL
+			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+	{"message %v is of credit %v, which is not kept", `SELECT m.id, m.credit_id FROM messages m LEFT JOIN credits r ON r.id = m.credit_id
+		WHERE m.credit_id <> 0 AND r.id IS NULL`},
+	{"line %v of statement %v is of credit %v and movement %v, of which one is not kept", `SELECT l.line, l.statement, l.credit_id, l.movement_id FROM statement_lines l
+		LEFT JOIN credits r ON r.id = l.credit_id LEFT JOIN movements m ON m.id = l.movement_id
+		WHERE l.credit_id <> 0 AND r.id IS NULL OR l.movement_id <> 0 AND m.id IS NULL`},
 	{"the next id would be %v, which was given before", `SELECT next FROM id_blocks
 		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)
-			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)`},
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM statements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM accounts)
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
-	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL`},
+	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0`},
+	{"postback %v has no withdrawal", `SELECT p.id FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.withdrawal_id AND w.merchant = p.merchant
+		WHERE w.id IS NULL AND p.withdrawal_id <> 0`},
+	{"attempt %v is at postback %v, which is not kept", `SELECT a.id, a.postback FROM postback_attempts a LEFT JOIN postbacks p ON p.id = a.postback WHERE p.id IS NULL`},
+	{"postback %v is %v with a refused target, or will be sent although it has no time", `SELECT id, state FROM postbacks
+		WHERE (refused <> '' AND state <> 'dead') OR (state IN ('due', 'held')) <> (next_at > 0)`},
 	// 6: states are drawn, and each is in the audit log.
 	{"claim %v is %v without a time of settling, or open with one", `SELECT id, state FROM claims WHERE (state IN ('waiting', 'pending')) <> (settled_at = 0)`},
 	{"claim %v is %v, but the audit log does not say so", `SELECT c.id, c.state FROM claims c
@@ -129,6 +164,14 @@ var checks = []check{
 		WHERE a.action LIKE 'claim.%' AND c.id IS NULL`},
 	{"credit %v is not in the audit log", `SELECT r.id FROM credits r
 		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.received') AS a ON a.subject = r.id WHERE a.subject IS NULL`},
+	{"credit %v is reversed, but the audit log does not say so", `SELECT r.id FROM credits r
+		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'credit.reversed') AS a ON a.subject = r.id
+		WHERE r.state = 'reversed' AND a.subject IS NULL`},
+	{"credit %v has the mark %v of a contested one, but the audit log says otherwise", `SELECT r.id, r.contested FROM credits r
+		LEFT JOIN (SELECT subject, MAX(seq) AS seq FROM audit WHERE action IN ('credit.contested', 'credit.cleared') GROUP BY subject) AS l ON l.subject = r.id
+		LEFT JOIN audit a ON a.seq = l.seq AND a.action = 'credit.contested' WHERE (r.contested = 1) <> (a.seq IS NOT NULL)`},
+	{"movement %v is not in the audit log", `SELECT m.id FROM movements m
+		LEFT JOIN (SELECT DISTINCT subject FROM audit WHERE action = 'movement.recorded') AS a ON a.subject = m.id WHERE a.subject IS NULL`},
 }
 
 // mostProblems bounds how many rows of one check are reported.
@@ -172,6 +215,7 @@ func (p *Report) count(ctx context.Context, tx Tx) error {
 		{(*int64)(&p.Unclaimed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'suspense:%'`},
 		{(*int64)(&p.Owed), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'merchant:%'`},
 		{(*int64)(&p.Fees), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code = 'fees'`},
+		{(*int64)(&p.OnHold), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'hold:%'`},
 		{(*int64)(&p.Outflow), `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code LIKE 'outflow:%'`},
 		{(*int64)(&p.Income), `SELECT COALESCE(-SUM(balance), 0) FROM accounts WHERE code LIKE 'income:%'`},
 	} {

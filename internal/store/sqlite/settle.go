@@ -30,7 +30,7 @@ type statements struct {
 	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
 	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport                                            *sql.Stmt
+	addMessage, addReport, addAttempt                                *sql.Stmt
 	begin, commit, rollback                                          *sql.Stmt
 }
 
@@ -87,7 +87,7 @@ func (s *statements) all() []preparation {
 		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setClaim, `UPDATE claims SET utr = ?, state = ?, reasons = ?, credit_id = ?, deposited = ?, history = ?, expires_at = ?, settled_at = ? WHERE id = ?`},
 		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.setCredit, `UPDATE credits SET amount = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
+		{&s.setCredit, `UPDATE credits SET amount = ?, booked_at = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
 			claim_id = ?, contested = ?, lines = ? WHERE id = ?`},
 		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0`},
 		{&s.movementByLine, `SELECT ` + records.MovementColumns + ` FROM movements WHERE line_key = ?`},
@@ -111,6 +111,7 @@ func (s *statements) all() []preparation {
 		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
+		{&s.addAttempt, records.AttemptStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
 	}
 }
@@ -391,7 +392,7 @@ func (s *statements) saveCredits(ctx context.Context, c *deposit.Changes) error 
 		}
 	}
 	for _, credit := range c.Credits {
-		if _, err := s.setCredit.ExecContext(ctx, int64(credit.Amount), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
+		if _, err := s.setCredit.ExecContext(ctx, int64(credit.Amount), records.Micros(credit.At), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
 			int64(credit.Trust), string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines, credit.ID); err != nil {
 			return fmt.Errorf("credit %d: %w", credit.ID, err)
 		}

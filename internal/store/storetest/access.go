@@ -13,6 +13,7 @@ import (
 	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 )
@@ -134,6 +135,7 @@ func testAccess(t *testing.T, fresh Fresh) {
 		}},
 		{"lists", Setup{}, testLists},
 		{"accounts", Setup{}, testAccounts},
+		{"an account with withdrawals", desks, testAccountWithdrawals},
 	})
 }
 
@@ -252,9 +254,6 @@ func testAccounts(h *House) {
 	}
 	h.mustDeposit(Shop, 8)
 	const net = money.Paise(490_50) // 500 less 1.5 % and 2 rupees
-	if b, err := h.Store.MerchantBalance(h.Context(), Cafe); err != nil || b.Available != 7*net {
-		h.Errorf("the balance is %+v, %v", b, err)
-	}
 	ask := lookup.Account{Merchant: Cafe, Range: lookup.Range{From: Start.Add(2 * time.Hour), To: Start.Add(6 * time.Hour)}, Limit: 3}
 	balance := 2 * net
 	for n := 0; ; {
@@ -280,5 +279,52 @@ func testAccounts(h *House) {
 	// Nobody has an account of nothing.
 	if s, err := h.Store.ListAccount(h.Context(), lookup.Account{Merchant: "nobody", Limit: 3}); err != nil || s.Opening != 0 || len(s.Items) != 0 {
 		h.Errorf("a stranger's account is %+v, %v", s, err)
+	}
+}
+
+func testAccountWithdrawals(h *House) {
+	o := mustOpenOffice(h, 2000_00)
+	o.bank.says(payout.Answer{Standing: payout.Paid, ProviderRef: "p1", BankRef: string(UTR(77))}, nil)
+	o.mustCreate(withdrawal("paid", 500_00), payout.Approved)
+	o.mustWork()
+	o.bank.says(payout.Answer{Standing: payout.Refused, Why: "account closed"}, nil)
+	o.mustCreate(withdrawal("refused", 300_00), payout.Approved)
+	trial := withdrawal("trial", 100_00)
+	trial.Test = true
+	if _, err := o.Create(h.Context(), trial); err != nil {
+		h.Fatal(err)
+	}
+	o.mustWork()
+	o.mustCreate(withdrawal("under way", 200_00), payout.Approved)
+	o.mustHave(1290_00, 205_00)
+	h.Clock.Advance(time.Second)
+
+	want := []string{
+		"deposit funds 2000.00 0.00 2000.00", "withdrawal paid -500.00 5.00 1495.00", "withdrawal refused -300.00 5.00 1190.00",
+		"withdrawal_returned refused 300.00 -5.00 1495.00", "withdrawal under way -200.00 5.00 1290.00",
+	}
+	for _, limit := range []int{1, 2, 50} {
+		var got []string
+		ask := lookup.Account{Merchant: Shop, Range: lookup.Range{From: Start, To: h.Clock.Now()}, Limit: limit}
+		for {
+			s, err := h.Store.ListAccount(h.Context(), ask)
+			if err != nil || ask.After == nil && s.Opening != 0 {
+				h.Fatalf("the account opens with %s, %v", s.Opening, err)
+			}
+			for _, e := range s.Items {
+				got = append(got, fmt.Sprint(e.Kind, " ", e.CustomID, " ", e.Amount.Fixed(), " ", e.Fee.Fixed(), " ", e.Balance.Fixed()))
+				ask.Balance = e.Balance
+			}
+			if ask.After = s.Next; s.Next == nil {
+				break
+			}
+		}
+		if !slices.Equal(got, want) {
+			h.Errorf("%d at once, the account is %q", limit, got)
+		}
+	}
+	s, err := h.Store.ListAccount(h.Context(), lookup.Account{Merchant: Shop, Range: lookup.Range{From: Start.Add(30 * time.Minute)}, Limit: 1})
+	if err != nil || s.Opening != 1495_00 || s.Items[0].CustomID != "refused" {
+		h.Errorf("later it opens with %s, %+v, %v", s.Opening, s.Items, err)
 	}
 }

@@ -95,6 +95,33 @@ func testMovements(t *testing.T, fresh Fresh) {
 				h.Errorf("then the disputes are %+v, %v", disputes, err)
 			}
 		}},
+		{"another amount was taken back before it came", Setup{}, func(h *House) {
+			h.mustMove("till", h.movement(feed.Debit, UTR(1), 400_00), feed.Recorded)
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Pending, deposit.CreditContested)
+			h.mustHold(ledger.WalletCode("till"), 100_00)
+		}},
+		{"taken back on the account's other wallet before it came", Setup{Change: twin("spare", "till", nil)}, func(h *House) {
+			h.mustMove("spare", h.movement(feed.Debit, UTR(1), 500_00), feed.Recorded)
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Waiting)
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
+			h.mustSettle("a", deposit.Pending, deposit.CreditContested)
+		}},
+		{"taken back on another account before it came", Setup{}, func(h *House) {
+			h.mustMove("spare", h.movement(feed.Debit, UTR(1), 500_00), feed.Recorded)
+			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Credited)
+		}},
+		{"taken back before it was corrected", Setup{}, func(h *House) {
+			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
+			h.mustMove("till", h.movement(feed.Debit, UTR(1), 50_00), feed.Recorded)
+			h.MustReport("till", 0, 0, 0, h.Entry(UTR(1), 50_00))
+			if c := h.MustCredit("till", UTR(1)); c.State != deposit.Reversed {
+				h.Errorf("the credit is %s", c.State)
+			}
+			h.mustHold(ledger.OutflowCode("till"), 0)
+			h.mustHold(ledger.WalletCode("till"), 0)
+		}},
 		{"another amount is taken back", Setup{}, func(h *House) {
 			h.MustReport("till", 1, 0, 0, h.Entry(UTR(1), 500_00))
 			h.mustMove("till", h.movement(feed.Debit, UTR(1), 400_00), feed.Recorded)
@@ -118,6 +145,13 @@ func testMovements(t *testing.T, fresh Fresh) {
 			h.MustReverse("till", UTR(1))
 			h.mustHold(ledger.WalletCode("till"), 0)
 		}},
+		{"the bank says that an SMS was old", Setup{}, func(h *House) {
+			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
+			e := h.Entry(UTR(1), 500_00)
+			e.At = e.At.AddDate(0, 0, -200)
+			h.MustReport("till", 0, 1, 0, e)
+			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Pending, deposit.CreditTooOld)
+		}},
 		{"a statement contradicts a deposit", Setup{}, func(h *House) {
 			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
 			h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Credited)
@@ -125,6 +159,24 @@ func testMovements(t *testing.T, fresh Fresh) {
 			if c := h.MustCredit("till", UTR(1)); c.Amount != 500_00 || !c.Contested {
 				h.Errorf("the credit is %+v", c)
 			}
+		}},
+		{"a correction in one report with the reversal, in either order", Setup{}, func(h *House) {
+			for i, utr := range []upi.UTR{UTR(1), UTR(2)} {
+				h.MustReport("till", 1, 0, 0, provisional(h.Entry(utr, 500_00)))
+				e, m := h.Entry(utr, 50_00), h.movement(feed.Debit, utr, 50_00)
+				items := []feed.Item{{Credit: &e}, {Place: 1, Movement: m}}
+				if i == 1 {
+					items = []feed.Item{{Movement: m}, {Place: 1, Credit: &e}}
+				}
+				if _, err := h.Desk.Ingest(h.Context(), h.Directory.Current().Feed("till"), items); err != nil {
+					h.Fatal(err)
+				}
+				if c := h.MustCredit("till", utr); c.State != deposit.Reversed {
+					h.Errorf("credit %d is %s", i, c.State)
+				}
+			}
+			h.mustHold(ledger.WalletCode("till"), 0)
+			h.mustHold(ledger.OutflowCode("till"), 0)
 		}},
 		{"both in one report, in either order", Setup{}, func(h *House) {
 			for i, utr := range []upi.UTR{UTR(1), UTR(2)} {

@@ -6,6 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -186,6 +190,8 @@ func usualDirectory() directory.Change {
 	change.Accounts = append(change.Accounts,
 		ledger.Account{Code: ledger.MerchantCode(Shop), Kind: ledger.Liability, Currency: money.INR},
 		ledger.Account{Code: ledger.MerchantCode(Cafe), Kind: ledger.Liability, Currency: money.INR},
+		ledger.Account{Code: ledger.HoldCode(Shop), Kind: ledger.Liability, Currency: money.INR},
+		ledger.Account{Code: ledger.HoldCode(Cafe), Kind: ledger.Liability, Currency: money.INR},
 		ledger.Account{Code: ledger.FeesCode, Kind: ledger.Revenue, Currency: money.INR})
 	return change
 }
@@ -291,10 +297,11 @@ func (h *House) MustVerify() records.Report {
 	for _, problem := range r.Problems {
 		h.Errorf("verify: %s", problem)
 	}
-	if r.Held+r.Outflow != r.Unclaimed+r.Owed+r.Fees+r.Income {
-		h.Errorf("%s is held and %s left, but %s is unclaimed, %s owed, %s fees and %s other income", r.Held, r.Outflow, r.Unclaimed, r.Owed, r.Fees, r.Income)
+	if r.Held+r.Outflow != r.Unclaimed+r.Owed+r.Fees+r.Income+r.OnHold {
+		h.Errorf("%s is held and %s left, but %s is unclaimed, %s owed, %s on hold, %s fees and %s other income",
+			r.Held, r.Outflow, r.Unclaimed, r.Owed, r.OnHold, r.Fees, r.Income)
 	}
-	if r.Deposits != r.Postbacks {
+	if r.Postbacks < r.Deposits { // withdrawals have theirs, too
 		h.Errorf("%d deposits have %d postbacks", r.Deposits, r.Postbacks)
 	}
 	return r
@@ -387,6 +394,24 @@ func (h *House) MustCredit(wallet string, utr upi.UTR) *deposit.Credit {
 	return found
 }
 
+// MustCredits reads the credits with those UTRs as a batch would load them.
+func (h *House) MustCredits(utrs ...upi.UTR) []*deposit.Credit {
+	h.Helper()
+	keys := &deposit.Keys{UTRs: make(map[upi.UTR]struct{})}
+	for _, utr := range utrs {
+		keys.UTRs[utr] = struct{}{}
+	}
+	var found []*deposit.Credit
+	err := h.Store.Settle(h.Context(), keys, func(f *deposit.Facts) (*deposit.Changes, error) {
+		found = slices.Concat(slices.Collect(maps.Values(f.Credits))...)
+		return &deposit.Changes{}, nil
+	})
+	if err != nil {
+		h.Fatalf("load credits: %v", err)
+	}
+	return found
+}
+
 // MustReverse takes a credit back, as a bank's statement tells it.
 func (h *House) MustReverse(wallet string, utr upi.UTR) {
 	h.Helper()
@@ -410,6 +435,69 @@ func (h *House) mustMove(wallet string, m *feed.Movement, want feed.Result) feed
 		h.Fatalf("a movement on %s gave %+v, %v, want %s", wallet, taken, err, want)
 	}
 	return taken.Outcomes[0]
+}
+
+// MustBalances reads the balance of every account by its code, debit-positive.
+func (h *House) MustBalances() map[string]money.Paise {
+	h.Helper()
+	balances := make(map[string]money.Paise)
+	for _, row := range h.mustRead("accounts", "code", "balance") {
+		balance, err := strconv.ParseInt(row[1], 10, 64)
+		if err != nil {
+			h.Fatal(err)
+		}
+		balances[row[0]] = money.Paise(balance)
+	}
+	return balances
+}
+
+// MustDump reads all that a report could change but the counts of its feed, a
+// line for each record.
+func (h *House) MustDump() []string {
+	h.Helper()
+	var lines []string
+	for _, table := range []string{
+		"accounts", "credits", "claims", "deposits", "postings", "movements", "messages", "postbacks", "wallet_days", "audit",
+	} {
+		for _, row := range h.mustRead(table, "*") {
+			lines = append(lines, table+" "+strings.Join(row, " | "))
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// mustRead reads columns of a table behind the store's back, as texts.
+func (h *House) mustRead(table string, columns ...string) (all [][]string) {
+	h.Helper()
+	rows, err := h.raw().QueryContext(h.Context(), `SELECT `+strings.Join(columns, ", ")+` FROM `+table)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err != nil {
+		h.Fatal(err)
+	}
+	for rows.Next() {
+		values := make([]sql.RawBytes, len(names))
+		into := make([]any, len(names))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			h.Fatal(err)
+		}
+		row := make([]string, len(names))
+		for i := range values {
+			row[i] = string(values[i])
+		}
+		all = append(all, row)
+	}
+	if err := rows.Err(); err != nil {
+		h.Fatal(err)
+	}
+	return all
 }
 
 func (h *House) mustAccount(code string) int64 {

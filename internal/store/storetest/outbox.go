@@ -2,12 +2,18 @@ package storetest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/postback"
 )
@@ -23,7 +29,7 @@ func (h *House) mustDeposit(merchant string, utr int) int64 {
 
 func (h *House) mustLease(merchant string, at time.Time, limit int, want ...int64) []postback.Job {
 	h.Helper()
-	jobs, err := h.Store.Lease(h.Context(), merchant, at, at.Add(postback.Lease), limit)
+	jobs, err := h.Store.Lease(h.Context(), []postback.Want{{Merchant: merchant, Limit: limit}}, at, at.Add(postback.Lease))
 	if err != nil {
 		h.Fatalf("lease: %v", err)
 	}
@@ -65,6 +71,18 @@ func (h *House) mustRow(id int64, state postback.State, attempts int, nextAt tim
 	if gotState != string(state) || gotAttempts != attempts || gotNext != next || string(gotBody) != body {
 		h.Errorf("event %d is %s after %d attempts, next %d, body %q; want %s, %d, %d, %q",
 			id, gotState, gotAttempts, gotNext, gotBody, state, attempts, next, body)
+	}
+}
+
+// mustKept makes sure which attempts at an event are kept.
+func (h *House) mustKept(id int64, want []postback.Attempt) {
+	h.Helper()
+	d, err := h.Store.Postback(h.Context(), id)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if diff := cmp.Diff(want, d.Tries, cmpopts.EquateEmpty()); diff != "" {
+		h.Errorf("attempts differ (-want +kept):\n%s", diff)
 	}
 }
 
@@ -196,7 +214,7 @@ func testOutbox(t *testing.T, fresh Fresh) {
 			list(Start, Shop, 10)
 			h.Clock.Advance(time.Second)
 			late := h.mustDeposit(Shop, 7)
-			if jobs, err := h.Store.Lease(h.Context(), Shop, Start, Start.Add(time.Hour), 10); err != nil || len(jobs) != 2 {
+			if jobs, err := h.Store.Lease(h.Context(), []postback.Want{{Merchant: Shop, Limit: 10}}, Start, Start.Add(time.Hour)); err != nil || len(jobs) != 2 {
 				h.Fatalf("leased %v, %v", jobs, err)
 			}
 			list(Start, "", 10, Cafe)
@@ -211,6 +229,185 @@ func testOutbox(t *testing.T, fresh Fresh) {
 				h.Fatal(err)
 			}
 			h.mustLease(Shop, Start.Add(time.Second), 10, a, b)
+		}},
+		{"several merchants in one commit", Setup{}, func(h *House) {
+			var ids []int64
+			for i, merchant := range []string{Shop, Cafe, Shop, Cafe, Cafe} {
+				ids = append(ids, h.mustDeposit(merchant, i))
+				h.Clock.Advance(time.Second)
+			}
+			now := h.Clock.Now()
+			jobs, err := h.Store.Lease(h.Context(), []postback.Want{{Merchant: Shop, Limit: 5}, {Merchant: "none", Limit: 5}, {Merchant: Cafe, Limit: 2}}, now, now.Add(postback.Lease))
+			if err != nil {
+				h.Fatal(err)
+			}
+			got := make(map[int64]string)
+			for _, job := range jobs {
+				got[job.ID] = job.Merchant
+			}
+			if want := map[int64]string{ids[0]: Shop, ids[2]: Shop, ids[1]: Cafe, ids[3]: Cafe}; !maps.Equal(got, want) {
+				h.Errorf("leased %v, want %v", got, want)
+			}
+		}},
+		{"every attempt is kept for a while", Setup{}, func(h *House) {
+			id := h.mustDeposit(Shop, 1)
+			job := h.mustLease(Shop, Start, 10, id)[0]
+			attempts := []postback.Attempt{
+				{Number: 1, At: Start, Latency: 1500 * time.Microsecond, Status: 500, Error: "answered 500 instead of 200", Answer: []byte("no\x00\xff")},
+				{Number: 2, At: Start.Add(time.Hour), Latency: 15 * time.Second, Error: "no answer within 15s", Answer: []byte{}},
+				{Number: 3, At: Start.Add(2 * time.Hour), Latency: time.Millisecond, Status: 200, Answer: []byte(`{"status":"ok"}`)},
+			}
+			for i, a := range attempts {
+				// The second comes too late to count, and was made all the same.
+				result := postback.Result{EventID: id, Merchant: Shop, LeasedUntil: job.LeasedUntil, State: postback.StateDue, NextAt: Start.Add(time.Hour), Attempt: a}
+				if i == 2 {
+					result.State, result.NextAt = postback.StateDelivered, time.Time{}
+				}
+				h.mustRecord(result)
+			}
+			// No attempt, no record of one.
+			h.mustRecord(postback.Result{EventID: id, LeasedUntil: job.LeasedUntil, State: postback.StateDue, NextAt: Start})
+			h.mustKept(id, attempts)
+			drop := func(before time.Time, limit int, want int64) {
+				h.Helper()
+				if dropped, err := h.Store.DropAttempts(h.Context(), before, limit); err != nil || dropped != want {
+					h.Errorf("dropped %d, %v; want %d", dropped, err, want)
+				}
+			}
+			drop(Start, 10, 0)
+			drop(Start.Add(2*time.Hour), 1, 1)
+			drop(Start.Add(2*time.Hour), 10, 1)
+			h.mustKept(id, attempts[2:])
+			h.MustVerify()
+		}},
+		{"where endpoints stand", Setup{}, func(h *House) {
+			set := func(want bool, state postback.EndpointState, target string, over ...postback.EndpointState) {
+				h.Helper()
+				e := postback.Endpoint{Merchant: Shop, Target: target, State: state, Since: h.Clock.Now(), Why: "why"}
+				entry := audit.Entry{At: h.Clock.Now(), Actor: "operator:asha", Action: "endpoint.test", Why: string(state)}
+				before := h.MustVerify().AuditEntries
+				if done, err := h.Store.SetEndpoint(h.Context(), e, over, entry); err != nil || done != want {
+					h.Errorf("set to %s: %t, %v", state, done, err)
+				}
+				list, err := h.Store.Endpoints(h.Context())
+				if err != nil {
+					h.Fatal(err)
+				}
+				if want && state == postback.EndpointOpen && len(list) != 0 || want && state != postback.EndpointOpen && !slices.Equal(list, []postback.Endpoint{e}) {
+					h.Errorf("the list is %+v", list)
+				}
+				if after := h.MustVerify().AuditEntries; (after > before) != want {
+					h.Errorf("%d audit entries, %d before", after, before)
+				}
+				h.Clock.Advance(time.Minute)
+			}
+			const open, failing, paused, disabled = postback.EndpointOpen, postback.EndpointFailing, postback.EndpointPaused, postback.EndpointDisabled
+			set(false, disabled, "a", failing)
+			set(true, failing, "a", open)
+			set(false, failing, "a", open)
+			set(true, disabled, "a", open, failing)
+			set(false, open, "a", failing)
+			set(true, failing, "b", open) // of another URL, nothing is known
+			set(true, open, "b", failing)
+			set(true, paused, "a", open, failing, disabled)
+			set(false, failing, "b", open) // a pause holds, whatever the URL
+			set(false, disabled, "a", open, failing)
+			set(true, open, "b", paused)
+		}},
+		{"refused targets", Setup{}, func(h *House) {
+			a, b := h.mustDeposit(Shop, 1), h.mustDeposit(Shop, 2)
+			jobs := h.mustLease(Shop, Start, 10, a, b)
+			for _, job := range jobs {
+				h.mustRecord(postback.Result{EventID: job.ID, LeasedUntil: job.LeasedUntil, State: postback.StateDead, Refused: "digest",
+					Attempt: postback.Attempt{Number: 1, At: Start, Error: "refused"}, Body: []byte("body")})
+			}
+			refused := func(want ...postback.Refusal) {
+				h.Helper()
+				if got, err := h.Store.Refused(h.Context()); err != nil || !slices.Equal(got, want) {
+					h.Errorf("refused %v, %v; want %v", got, err, want)
+				}
+			}
+			refused(postback.Refusal{Merchant: Shop, Target: "digest"})
+			h.mustRow(a, postback.StateDead, 1, time.Time{}, "body")
+			h.MustVerify()
+			now := Start.Add(time.Hour)
+			for _, other := range []postback.Refusal{{Merchant: Shop, Target: "other"}, {Merchant: Cafe, Target: "digest"}, {Merchant: Shop}} {
+				if err := h.Store.Revive(h.Context(), other, now); err != nil {
+					h.Fatal(err)
+				}
+			}
+			h.mustLease(Shop, now, 10)
+			if err := h.Store.Revive(h.Context(), postback.Refusal{Merchant: Shop, Target: "digest"}, now); err != nil {
+				h.Fatal(err)
+			}
+			refused()
+			h.mustRow(a, postback.StateDue, 0, now, "body")
+			h.mustLease(Shop, now, 10, a, b)
+			h.MustVerify()
+		}},
+		{"lists and sending again", Setup{}, func(h *House) {
+			var ids []int64
+			for i, merchant := range []string{Shop, Cafe, Shop, Shop} {
+				ids = append(ids, h.mustDeposit(merchant, i))
+				h.Clock.Advance(time.Minute)
+			}
+			list := func(f postback.Filter, want ...int64) {
+				h.Helper()
+				if f.Limit == 0 {
+					f.Limit = 10
+				}
+				page, err := h.Store.Postbacks(h.Context(), f)
+				if err != nil {
+					h.Fatal(err)
+				}
+				got := make([]int64, len(page))
+				for i := range page {
+					got[i] = page[i].ID
+				}
+				if !slices.Equal(got, want) {
+					h.Errorf("%+v lists %v, want %v", f, got, want)
+				}
+			}
+			jobs := h.mustLease(Shop, Start.Add(time.Hour), 10, ids[0], ids[2], ids[3])
+			for _, job := range jobs {
+				switch job.ID {
+				case ids[0]:
+					h.mustRecord(postback.Result{EventID: job.ID, LeasedUntil: job.LeasedUntil, State: postback.StateDelivered,
+						Attempt: postback.Attempt{Number: 1, At: Start, Status: 200}})
+				case ids[2]:
+					h.mustRecord(postback.Result{EventID: job.ID, LeasedUntil: job.LeasedUntil, State: postback.StateDead,
+						Attempt: postback.Attempt{Number: 10, At: Start, Status: 500, Error: "answered 500"}, Body: []byte("kept")})
+				}
+			}
+			list(postback.Filter{}, ids[3], ids[2], ids[1], ids[0])
+			list(postback.Filter{Limit: 2}, ids[3], ids[2])
+			list(postback.Filter{Before: ids[2]}, ids[1], ids[0])
+			list(postback.Filter{Merchant: Shop}, ids[3], ids[2], ids[0])
+			list(postback.Filter{State: postback.StateDead}, ids[2])
+			list(postback.Filter{State: postback.StateDead, Merchant: Cafe})
+			list(postback.Filter{State: postback.StateDelivered}, ids[0])
+			list(postback.Filter{From: Start.Add(time.Minute), To: Start.Add(3 * time.Minute)}, ids[2], ids[1])
+
+			d, err := h.Store.Postback(h.Context(), ids[2])
+			if err != nil || d.State != postback.StateDead || d.Attempts != 10 || d.LastStatus != 500 || d.LastError != "answered 500" || string(d.Body) != "kept" ||
+				len(d.Tries) != 1 || d.Event.ID != ids[2] || d.CustomID != d.Event.CustomID || d.Amount != 500_00 || !d.CreatedAt.Equal(Start.Add(2*time.Minute)) {
+				h.Errorf("%+v, %v", d, err)
+			}
+			if _, err := h.Store.Postback(h.Context(), 999_999); !errors.Is(err, postback.ErrNoPostback) {
+				h.Errorf("no postback gives %v", err)
+			}
+
+			now := Start.Add(2 * time.Hour)
+			entry := audit.Entry{At: now, Actor: "operator:asha", Action: "postback.resent"}
+			before := h.MustVerify().AuditEntries
+			// The last one is leased still: it is under way.
+			sent, err := h.Store.Resend(h.Context(), []int64{ids[0], ids[2], ids[3], 999_999}, now, Start.Add(time.Hour).Add(postback.Lease), entry)
+			if err != nil || sent != 2 || h.MustVerify().AuditEntries != before+1 {
+				h.Errorf("%d made due, %v", sent, err)
+			}
+			h.mustRow(ids[0], postback.StateDue, 0, now, "")
+			h.mustRow(ids[2], postback.StateDue, 0, now, "kept")
+			h.mustRow(ids[3], postback.StateDue, 0, Start.Add(time.Hour).Add(postback.Lease), "")
 		}},
 		{"many gateways lease each event once", Setup{}, func(h *House) {
 			const events = 60
@@ -227,7 +424,7 @@ func testOutbox(t *testing.T, fresh Fresh) {
 			for i := range 8 {
 				group.Go(func() {
 					for range 30 {
-						jobs, err := stores[i%2].Lease(h.Context(), Shop, Start, Start.Add(postback.Lease), 7)
+						jobs, err := stores[i%2].Lease(h.Context(), []postback.Want{{Merchant: Shop, Limit: 7}}, Start, Start.Add(postback.Lease))
 						if err != nil || len(jobs) > 7 {
 							h.Errorf("leased %d: %v", len(jobs), err)
 							return

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,7 +33,7 @@ func testDirectory(t *testing.T, fresh Fresh) {
 		t.Fatal(err)
 	}
 	if contents.Version != 1 || len(contents.Merchants) != 2 || len(contents.Methods) != 3 || len(contents.Wallets) != 6 ||
-		len(contents.Feeds) != 6 || len(contents.Accounts) != 27 {
+		len(contents.Feeds) != 6 || len(contents.Accounts) != 29 {
 		t.Errorf("loaded version %d: %d merchants, %d methods, %d wallets, %d feeds, %d accounts", contents.Version,
 			len(contents.Merchants), len(contents.Methods), len(contents.Wallets), len(contents.Feeds), len(contents.Accounts))
 	}
@@ -45,6 +47,19 @@ func testDirectory(t *testing.T, fresh Fresh) {
 	}
 	if fee := h.Directory.Current().Merchant(Cafe).Fee; fee.OfDeposit(Rupees(100)) != 3_50 {
 		t.Errorf("cafe's fee came back as %+v", fee)
+	}
+
+	// All keys of a merchant are sealed and come back.
+	keyed := *shop
+	keyed.ID, keyed.Domain, keyed.PostbackWaits, keyed.PostbackEd25519 = "keyed", "", []time.Duration{time.Second, time.Hour}, true
+	keyed.Secrets = directory.MerchantSecrets{
+		PluginAPI: []directory.Secret{"1", "2"}, WithdrawalKey: "3", AccessKey: "4", PrivateKey: "5", Webhook: "6", PrivateKeyPrevious: "7",
+		WebhookPrevious: "8", Ed25519: "9", ClientCert: "10\n", ClientKey: "11\n",
+	}
+	other := MustOpenHouse(t, fresh(t), Setup{Change: func(c *directory.Change) { c.Merchants = append(c.Merchants, &keyed) }})
+	if got := other.Directory.Current().Merchant("keyed"); !reflect.DeepEqual(got.Secrets, keyed.Secrets) ||
+		!slices.Equal(got.PostbackWaits, keyed.PostbackWaits) || !got.PostbackEd25519 {
+		t.Errorf("a merchant's keys came back otherwise: %+v", got)
 	}
 
 	// A change worked out on an older version writes nothing.

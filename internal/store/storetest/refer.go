@@ -76,6 +76,12 @@ func testRefer(t *testing.T, fresh Fresh) {
 			h.MustReport("till", 0, 1, 1, noted(h.Entry(UTR(1), 500_00), p.Reference))
 			h.mustSettle("a", deposit.Credited)
 		}},
+		{"a correction brings the note", Setup{}, func(h *House) {
+			p := h.mustOpenPayment("a", 50_00)
+			h.MustReport("till", 1, 0, 0, provisional(h.Entry(UTR(1), 500_00)))
+			h.MustReport("till", 0, 0, 0, noted(h.Entry(UTR(1), 50_00), p.Reference))
+			h.MustApprove(h.mustSettle("a", deposit.Pending, deposit.CreditContested).ID)
+		}},
 		{"another amount goes to review", Setup{}, func(h *House) {
 			p := h.mustOpenPayment("a", 500_00)
 			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 499_00), p.Reference))
@@ -111,6 +117,15 @@ func testRefer(t *testing.T, fresh Fresh) {
 			thief.Label = "66"
 			h.MustActivate(thief, deposit.Waiting)
 			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 500_00), p.Reference))
+			h.mustSettle("a", deposit.Pending, deposit.RivalClaims)
+		}},
+		{"somebody else waits for the UTR with the right amount", Setup{}, func(h *House) {
+			p := h.mustOpenPayment("a", 500_00)
+			thief := Claim("thief", UTR(1), 500_00)
+			thief.Label = "66"
+			h.MustActivate(thief, deposit.Waiting)
+			h.MustReport("till", 1, 0, 0, noted(h.Entry(UTR(1), 500_00), p.Reference))
+			h.mustSettle("thief", deposit.Pending, deposit.RivalClaims)
 			h.mustSettle("a", deposit.Pending, deposit.RivalClaims)
 		}},
 		{"on a wallet that is not the merchant's", Setup{}, func(h *House) {

@@ -9,6 +9,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -96,7 +97,7 @@ func testShared(t *testing.T, fresh Fresh) {
 			h.MustReport("till", 1, 0, 0, e)
 			c := h.MustActivate(Claim("a", UTR(1), 500_00), deposit.Credited)
 			h.MustReport("till", 0, 1, 0, h.Entry(UTR(1), 500_00))
-			jobs, err := h.Store.Lease(h.Context(), Shop, h.Clock.Now().Add(time.Hour), h.Clock.Now().Add(2*time.Hour), 10)
+			jobs, err := h.Store.Lease(h.Context(), []postback.Want{{Merchant: Shop, Limit: 10}}, h.Clock.Now().Add(time.Hour), h.Clock.Now().Add(2*time.Hour))
 			if err != nil || len(jobs) != 1 || jobs[0].ID != c.ID || jobs[0].Payer != "Asha" {
 				h.Errorf("leased %+v, %v", jobs, err)
 			}

@@ -1,0 +1,445 @@
+package payout
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/money"
+)
+
+// RefusalCode says why a request was refused without a trace being kept.
+type RefusalCode string
+
+// Refusals.
+const (
+	MethodOff           RefusalCode = "method_off"
+	IDUsed              RefusalCode = "withdrawal_id_used"
+	AmountTooSmall      RefusalCode = "amount_too_small"
+	AmountTooLarge      RefusalCode = "amount_too_large"
+	DayLimit            RefusalCode = "day_limit"
+	BankUnknown         RefusalCode = "bank_unknown"
+	AccountWrong        RefusalCode = "account_wrong"
+	InsufficientBalance RefusalCode = "insufficient_balance"
+	SamePerson          RefusalCode = "same_person"
+	WrongState          RefusalCode = "wrong_state"
+)
+
+// Refusal is a request that the rules of the business turn down. Its message is
+// meant for whoever made the request.
+type Refusal struct { //nolint:errname // an answer to the caller first, an error to Go second
+	Code    RefusalCode
+	Message string
+}
+
+// Error gives the message.
+func (r *Refusal) Error() string { return r.Message }
+
+func refuse(code RefusalCode, format string, args ...any) *Refusal {
+	return &Refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// Reasons why a person has to approve a withdrawal.
+const (
+	ReasonAmount    = "above_limit"
+	ReasonDuplicate = "duplicate_beneficiary" // the same amount to the same account lately
+	ReasonVelocity  = "many_to_account"       // many to the same account lately
+	ReasonBank      = "bank_not_instant"      // the bank may not take IMPS
+)
+
+// Rules of velocity: within a day, so many withdrawals of a merchant to one
+// account need no approval, and the same amount only once.
+const (
+	lately        = 24 * time.Hour
+	mostToAccount = 5
+)
+
+// Config is what an office works with; every field is needed.
+type Config struct {
+	Store     Store
+	Directory *directory.Cache
+	// Provider gives what sends a desk's withdrawals; nil for desks that people
+	// serve.
+	Provider func(desk *directory.PayoutDesk) (Provider, error)
+	RatesID  func() int64
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Office takes withdrawals and sees them through.
+type Office struct{ Config }
+
+// Request asks for a withdrawal.
+type Request struct {
+	Key      // an empty WithdrawalID has one made
+	Method   string
+	Label    string
+	Amount   money.Paise
+	Currency money.Currency
+	Test     bool
+	Beneficiary
+	CreatedBy string
+}
+
+// digest is what tells the request from another under the same id.
+func (r *Request) digest() [32]byte {
+	return digestOf(r.Method, r.Label, r.Amount.Fixed(), string(r.Currency), fmt.Sprint(r.Test), string(r.Account), r.Name, string(r.IFSC))
+}
+
+// Create takes a withdrawal and holds its money in the same commit. The same
+// request again gives the same withdrawal. A *Refusal says why there is none.
+func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
+	dir := o.Directory.Current()
+	merchant := dir.Merchant(r.Merchant)
+	if merchant == nil || merchant.Retired {
+		return nil, refuse(MethodOff, "This merchant pays nothing out")
+	}
+	desk, err := deskFor(dir, merchant, r.Method)
+	if err != nil {
+		return nil, err
+	}
+	if r.WithdrawalID == "" {
+		r.WithdrawalID = rand.Text()
+	}
+	id, err := o.Store.ReserveIDs(ctx, 1)
+	if err != nil {
+		return nil, fmt.Errorf("reserve an id: %w", err)
+	}
+	now := o.now()
+	var made *Withdrawal
+	err = o.Store.ChangeWithdrawal(ctx, Find{
+		Key: r.Key, Label: r.Label, Account: r.Account, Amount: r.Amount, Today: startOfDay(now), Lately: now.Add(-lately),
+	}, func(f *Facts) (*Changes, error) {
+		if made = f.Withdrawal; made != nil {
+			if made.Request != r.digest() {
+				return nil, refuse(IDUsed, "withdrawal_id was used before with other content: send a new one")
+			}
+			return nil, nil
+		}
+		made = &Withdrawal{
+			ID: id, Key: r.Key, Method: r.Method, Label: r.Label, Amount: r.Amount, Currency: r.Currency, Test: r.Test,
+			Beneficiary: r.Beneficiary, Request: r.digest(), State: New, CreatedBy: r.CreatedBy, CreatedAt: now, Desk: desk.ID,
+		}
+		if !r.Test {
+			made.Fee = merchant.Fee.WithdrawalFixed
+		}
+		if err := check(made, desk, f); err != nil {
+			return nil, err
+		}
+		if made.Reasons, err = suspicions(made, desk, f); err != nil {
+			return nil, err
+		}
+		c := o.change(made, now)
+		if err := c.post(dir, ledger.WithdrawalHeld, ledger.MerchantCode(r.Merchant), ledger.HoldCode(r.Merchant), made.Held()); err != nil {
+			return nil, err
+		}
+		c.record(r.CreatedBy, "withdrawal.created", "held "+made.Held().String()+" "+strings.Join(made.Reasons, ","))
+		if len(made.Reasons) == 0 {
+			made.State, made.ApprovedBy, made.ApprovedAt, made.AskAt = Approved, "policy", now, now
+			c.record("policy", "withdrawal.approved", "up to "+desk.ApproveAbove.String()+" no person is asked")
+		}
+		return &c.Changes, nil
+	})
+	return made, err
+}
+
+// deskFor finds the desk that a merchant's withdrawals by a method go by.
+func deskFor(dir *directory.Snapshot, merchant *directory.Merchant, method string) (*directory.PayoutDesk, error) {
+	off := refuse(MethodOff, "Payment system %s is switched off", method)
+	if on, named := merchant.Methods[method]; named && !on {
+		return nil, off
+	}
+	if m := dir.Method(method); m != nil && !m.Usable() {
+		return nil, off
+	}
+	for _, d := range dir.Payouts {
+		if d.Method == method && !d.Retired {
+			return d, nil
+		}
+	}
+	return nil, off
+}
+
+// check holds a new withdrawal to what can't be overruled.
+func check(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) error {
+	_, known, err := bankOf(w.IFSC)
+	switch {
+	case err != nil:
+		return err
+	case w.Amount < max(desk.Min, 1):
+		return refuse(AmountTooSmall, "The amount is below the least of %s", desk.Min)
+	case desk.Max > 0 && w.Amount > desk.Max:
+		return refuse(AmountTooLarge, "The amount is above the most of %s", desk.Max)
+	case !known:
+		return refuse(BankUnknown, "The IFSC %s is of no bank that is known: check it", w.IFSC)
+	case strings.Count(string(w.Account), string(w.Account[:1])) == len(w.Account):
+		return refuse(AccountWrong, "The account number is not one: all its digits are the same")
+	case w.Test:
+		return nil
+	case desk.MerchantDay > 0 && f.MerchantToday > desk.MerchantDay-w.Amount:
+		return refuse(DayLimit, "The most for a day of %s is reached: try tomorrow", desk.MerchantDay)
+	case desk.LabelDay > 0 && f.LabelToday > desk.LabelDay-w.Amount:
+		return refuse(DayLimit, "The most for a day and payer of %s is reached: try tomorrow", desk.LabelDay)
+	case f.Available < w.Held():
+		return refuse(InsufficientBalance, "Insufficient balance")
+	default:
+		return nil
+	}
+}
+
+// suspicions are why a person has to approve a withdrawal. The money of a test
+// is nobody's.
+func suspicions(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) (reasons []string, err error) {
+	if w.Test {
+		return nil, nil
+	}
+	bank, _, err := bankOf(w.IFSC)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range []struct {
+		when   bool
+		reason string
+	}{
+		{w.Amount > desk.ApproveAbove, ReasonAmount},
+		{f.SameLately > 0, ReasonDuplicate},
+		{f.AccountLately >= mostToAccount, ReasonVelocity},
+		{!bank.Instant, ReasonBank},
+	} {
+		if s.when {
+			reasons = append(reasons, s.reason)
+		}
+	}
+	return reasons, nil
+}
+
+// Approve lets a withdrawal be sent, on the word of somebody who did not ask for
+// it.
+func (o *Office) Approve(ctx context.Context, id int64, actor string) (*Withdrawal, error) {
+	return o.move(ctx, id, Approved, actor, "", func(c *changing, w *Withdrawal) error {
+		if actor == w.CreatedBy {
+			return refuse(SamePerson, "Whoever asked for a withdrawal can't approve it")
+		}
+		w.ApprovedBy, w.ApprovedAt, w.AskAt = actor, c.now, c.now
+		return nil
+	})
+}
+
+// Cancel takes a withdrawal back that was not sent, and returns its money.
+func (o *Office) Cancel(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
+	return o.move(ctx, id, Canceled, actor, why, nil)
+}
+
+// Hand marks a withdrawal as handed over: a person pays it in the bank's portal,
+// or it is in a file for it. Whether it was paid is told by Settle.
+func (o *Office) Hand(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
+	return o.move(ctx, id, Processing, actor, why, func(c *changing, w *Withdrawal) error {
+		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
+		return nil
+	})
+}
+
+// HandFrom is Hand with the wallet that pays.
+func (o *Office) HandFrom(ctx context.Context, id int64, wallet, actor, why string) (*Withdrawal, error) {
+	return o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
+		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
+		return nil
+	})
+}
+
+// Settle ends a withdrawal that was handed over, on a provider's or a person's
+// definite word: Paid or Refused. A paid one that came back is Refused, too.
+func (o *Office) Settle(ctx context.Context, id int64, answer Answer, actor string) (*Withdrawal, error) {
+	to := Success
+	switch answer.Standing {
+	case Paid:
+	case Refused:
+		to = Failed
+	case Accepted, Absent, Unclear:
+		return nil, fmt.Errorf("withdrawal %d: %s is no definite answer", id, answer.Standing)
+	}
+	return o.move(ctx, id, to, actor, answer.Why, func(_ *changing, w *Withdrawal) error {
+		keep(&w.ProviderRef, answer.ProviderRef)
+		keep(&w.BankRef, answer.BankRef)
+		return nil
+	})
+}
+
+func keep(have *string, told string) {
+	if told != "" {
+		*have = told
+	}
+}
+
+// move brings a withdrawal to a state, with the postings and the postback that go
+// with it. One that is there already stays as it is.
+func (o *Office) move(ctx context.Context, id int64, to State, actor, why string, also func(*changing, *Withdrawal) error) (*Withdrawal, error) {
+	return o.moveFrom(ctx, id, to, "", actor, why, also)
+}
+
+// moveFrom is move with the wallet that is to pay; empty for any that can.
+func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor, why string, also func(*changing, *Withdrawal) error) (*Withdrawal, error) {
+	var moved *Withdrawal
+	find := Find{ID: id}
+	if wallet != "" {
+		find.Wallets = []string{wallet}
+	} else if to == Processing {
+		find.Wallets = o.payers()
+	}
+	err := o.Store.ChangeWithdrawal(ctx, find, func(f *Facts) (*Changes, error) {
+		w := f.Withdrawal
+		if moved = w; w == nil {
+			return nil, ErrNoWithdrawal
+		}
+		if w.State == to {
+			return nil, nil
+		}
+		if !w.State.May(to) {
+			return nil, refuse(WrongState, "Withdrawal %d is %s and can't become %s", w.ID, w.State, to)
+		}
+		c := o.change(w, o.now())
+		if err := o.enter(c, f, to); err != nil {
+			return nil, err
+		}
+		if also != nil {
+			if err := also(c, w); err != nil {
+				return nil, err
+			}
+		}
+		if to == Failed || to == Canceled {
+			w.Why = why
+		}
+		c.record(actor, "withdrawal."+string(to), why)
+		return &c.Changes, nil
+	})
+	return moved, err
+}
+
+// enter makes what a state brings with it.
+func (o *Office) enter(c *changing, f *Facts, to State) error {
+	w := c.Withdrawal
+	dir := o.Directory.Current()
+	came := w.State == Success
+	w.State = to
+	if to.Final() {
+		w.SettledAt, w.AskAt, w.RatesID = c.now, time.Time{}, o.RatesID()
+		c.Announce = true
+	}
+	merchant, hold := ledger.MerchantCode(w.Merchant), ledger.HoldCode(w.Merchant)
+	switch {
+	case w.Test:
+		return nil
+	case to == Processing:
+		if w.Wallet == "" {
+			w.Wallet = choose(dir, w, f.WalletBalances)
+		}
+		if w.Wallet == "" {
+			return refuse(InsufficientBalance, "No wallet of the desk holds %s: move money to one, or give the desk another", w.Amount)
+		}
+		return nil
+	case to == Success:
+		if err := c.post(dir, ledger.WithdrawalPaid, hold, ledger.WalletCode(w.Wallet), w.Amount); err != nil {
+			return err
+		}
+		return c.post(dir, ledger.WithdrawalFee, hold, ledger.FeesCode, w.Fee)
+	case came:
+		if err := c.post(dir, ledger.WithdrawalCameBack, ledger.WalletCode(w.Wallet), merchant, w.Amount); err != nil {
+			return err
+		}
+		return c.post(dir, ledger.WithdrawalCameBack, ledger.FeesCode, merchant, w.Fee)
+	case to == Failed || to == Canceled:
+		return c.post(dir, ledger.WithdrawalReturned, hold, merchant, w.Held())
+	default:
+		return nil
+	}
+}
+
+// choose picks the wallet that pays: of those that the desk may use and that
+// hold enough, the fullest.
+func choose(dir *directory.Snapshot, w *Withdrawal, balances map[string]money.Paise) string {
+	var desk *directory.PayoutDesk
+	for _, d := range dir.Payouts {
+		if d.ID == w.Desk {
+			desk = d
+		}
+	}
+	best := ""
+	for id, balance := range balances {
+		wallet := dir.Wallet(id)
+		if wallet == nil || balance < w.Amount || wallet.Currency != w.Currency {
+			continue
+		}
+		if desk != nil && len(desk.Wallets) > 0 && !slices.Contains(desk.Wallets, id) {
+			continue
+		}
+		if best == "" || balance > balances[best] || balance == balances[best] && id < best {
+			best = id
+		}
+	}
+	return best
+}
+
+// payers are the wallets that could pay a withdrawal.
+func (o *Office) payers() []string {
+	var ids []string
+	for _, w := range o.Directory.Current().Wallets {
+		ids = append(ids, w.ID)
+	}
+	return ids
+}
+
+// changing is a change being made.
+type changing struct {
+	Changes
+	now time.Time
+}
+
+func (o *Office) change(w *Withdrawal, now time.Time) *changing {
+	return &changing{Changes: Changes{Withdrawal: w}, now: now}
+}
+
+// post adds a posting by the codes of its accounts; an amount of 0 adds none.
+func (c *changing) post(dir *directory.Snapshot, kind ledger.PostingKind, debit, credit string, amount money.Paise) error {
+	if amount == 0 {
+		return nil
+	}
+	from, err := dir.Account(debit)
+	if err != nil {
+		return err
+	}
+	to, err := dir.Account(credit)
+	if err != nil {
+		return err
+	}
+	w := c.Withdrawal
+	w.Lines++
+	c.Postings = append(c.Postings, ledger.Posting{
+		TransactionID: w.ID, Line: w.Lines, Kind: kind, Debit: from, Credit: to, Amount: amount, Currency: w.Currency, At: c.now,
+	})
+	return nil
+}
+
+func (c *changing) record(actor, action, why string) {
+	c.Audit = append(c.Audit, audit.Entry{At: c.now, Actor: actor, Action: action, Subject: c.Withdrawal.ID, Why: strings.TrimSpace(why)})
+}
+
+func (o *Office) now() time.Time { return o.Now().UTC().Truncate(time.Microsecond) } // what the engines keep
+
+// india is the zone of bank days.
+var india = time.FixedZone("IST", 5*3600+1800)
+
+func startOfDay(t time.Time) time.Time {
+	y, m, d := t.In(india).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, india).UTC()
+}
+
+// errNoProvider is of a desk that people serve.
+var errNoProvider = errors.New("people serve this desk")
