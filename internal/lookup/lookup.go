@@ -13,6 +13,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -82,6 +83,17 @@ type Postback struct {
 	DeliveredAt time.Time // zero where it was not
 }
 
+// Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
+type Withdrawals struct {
+	Merchant string
+	State    payout.State
+	Label    string
+	Amount   money.Paise
+	Range    // of their making
+	After    *Place
+	Limit    int
+}
+
 // Account is a stretch of a merchant's account, the oldest first.
 type Account struct {
 	Merchant string
@@ -147,6 +159,10 @@ type Store interface {
 	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
 	// FindPostback returns a merchant's postback, or ErrNone.
 	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
+	// ListWithdrawalsOf gives a page of a merchant's withdrawals.
+	ListWithdrawalsOf(ctx context.Context, q Withdrawals) (Page[*payout.Withdrawal], error)
+	// FindWithdrawalByKey returns a merchant's withdrawal, or payout.ErrNoWithdrawal.
+	FindWithdrawalByKey(ctx context.Context, key payout.Key) (*payout.Withdrawal, error)
 	// MerchantBalance gives what a merchant may withdraw, and what withdrawals hold.
 	MerchantBalance(ctx context.Context, merchant string) (available, held money.Paise, err error)
 	// ListAccount gives a page of a merchant's account.

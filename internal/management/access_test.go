@@ -40,7 +40,7 @@ func routes(t *testing.T, o *office) map[string]string {
 // filled is a route with something in its path.
 func filled(route string) request {
 	method, path, _ := strings.Cut(route, " ")
-	path = strings.NewReplacer("{custom_id}", "a", "{id}", "7", "{wallet}", "till").Replace(path)
+	path = strings.NewReplacer("{custom_id}", "a", "{withdrawal_id}", "w", "{id}", "7", "{wallet}", "till").Replace(path)
 	return request{method: method, path: path}
 }
 
@@ -88,16 +88,19 @@ func TestForeignLooksUnknown(t *testing.T) {
 	a.Merchant = storetest.Cafe
 	theirs := o.MustActivate(a, deposit.Credited)
 	id := fmt.Sprint(theirs.ID)
+	o.mustWithdraw(storetest.Cafe, "theirs", "failed")
 	mine := o.mustKey(storetest.Shop)
 
 	type pair struct{ foreign, unknown string }
 	pairs := map[string][]pair{
-		"GET /v3/deposits/{custom_id}": {{"/v3/deposits/theirs", "/v3/deposits/nobodys"}, {"/v3/deposits/theirs?merchant=cafe", "/v3/deposits/theirs?merchant=nobody"}},
-		"GET /v3/postbacks/{id}":       {{"/v3/postbacks/" + id, "/v3/postbacks/999999"}, {"/v3/postbacks/" + id + "?merchant=cafe", "/v3/postbacks/" + id + "?merchant=nobody"}},
-		"GET /v3/deposits":             {{"/v3/deposits?merchant=cafe", "/v3/deposits?merchant=nobody"}},
-		"GET /v3/postbacks":            {{"/v3/postbacks?merchant=cafe", "/v3/postbacks?merchant=nobody"}},
-		"GET /v3/balance":              {{"/v3/balance?merchant=cafe", "/v3/balance?merchant=nobody"}},
-		"GET /v3/account-statement":    {{"/v3/account-statement?merchant=cafe", "/v3/account-statement?merchant=nobody"}, {"/v3/account-statement?merchant=cafe&format=csv", "/v3/account-statement?merchant=nobody&format=csv"}},
+		"GET /v3/deposits/{custom_id}":        {{"/v3/deposits/theirs", "/v3/deposits/nobodys"}, {"/v3/deposits/theirs?merchant=cafe", "/v3/deposits/theirs?merchant=nobody"}},
+		"GET /v3/postbacks/{id}":              {{"/v3/postbacks/" + id, "/v3/postbacks/999999"}, {"/v3/postbacks/" + id + "?merchant=cafe", "/v3/postbacks/" + id + "?merchant=nobody"}},
+		"GET /v3/withdrawals/{withdrawal_id}": {{"/v3/withdrawals/theirs", "/v3/withdrawals/nobodys"}, {"/v3/withdrawals/theirs?merchant=cafe", "/v3/withdrawals/theirs?merchant=nobody"}},
+		"GET /v3/withdrawals":                 {{"/v3/withdrawals?merchant=cafe", "/v3/withdrawals?merchant=nobody"}},
+		"GET /v3/deposits":                    {{"/v3/deposits?merchant=cafe", "/v3/deposits?merchant=nobody"}},
+		"GET /v3/postbacks":                   {{"/v3/postbacks?merchant=cafe", "/v3/postbacks?merchant=nobody"}},
+		"GET /v3/balance":                     {{"/v3/balance?merchant=cafe", "/v3/balance?merchant=nobody"}},
+		"GET /v3/account-statement":           {{"/v3/account-statement?merchant=cafe", "/v3/account-statement?merchant=nobody"}, {"/v3/account-statement?merchant=cafe&format=csv", "/v3/account-statement?merchant=nobody&format=csv"}},
 	}
 	for route, scope := range routes(t, o) {
 		if scope != "" && slices.Contains(access.Scopes(storetest.Shop), access.Scope(scope)) && pairs[route] == nil {
@@ -120,7 +123,7 @@ func TestForeignLooksUnknown(t *testing.T) {
 	// Lists hold nothing of others, by whatever filter.
 	for _, path := range []string{
 		"/v3/deposits", "/v3/deposits?utr=" + string(storetest.UTR(1)), "/v3/deposits?custom_id=theirs", "/v3/deposits?label=55",
-		"/v3/deposits?amount=500", "/v3/postbacks", "/v3/account-statement?from=2020-01-01T00:00:00Z", "/v3/balance",
+		"/v3/deposits?amount=500", "/v3/postbacks", "/v3/withdrawals", "/v3/withdrawals?label=55", "/v3/account-statement?from=2020-01-01T00:00:00Z", "/v3/balance",
 	} {
 		if status, body := o.ask(request{path: path, key: mine}); status != http.StatusOK || strings.Contains(body, "theirs") || strings.Contains(body, "500.00") {
 			t.Errorf("%s answers %d %s", path, status, body)

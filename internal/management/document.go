@@ -39,7 +39,7 @@ func describe() huma.Config {
 				},
 			},
 			Tags: []*huma.Tag{
-				{Name: "Deposits"}, {Name: "Postbacks"}, {Name: "Account"}, {Name: "Reviews"}, {Name: "Credits"}, {Name: "Feeds"},
+				{Name: "Deposits"}, {Name: "Withdrawals"}, {Name: "Postbacks"}, {Name: "Account"}, {Name: "Reviews"}, {Name: "Credits"}, {Name: "Feeds"},
 				{Name: "Installation"}, {Name: "Keys"}, {Name: legacyTag, Description: "What merchants' servers have long spoken, on api.{server_URL}. Business outcomes answer 200, with status."},
 			},
 		},

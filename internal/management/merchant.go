@@ -218,6 +218,7 @@ func (d *Door) ofMerchants(api huma.API) {
 		found, err := d.Store.FindPostback(ctx, m.ID, in.ID)
 		return &output[Postback]{viewPostback(&found)}, err
 	})
+	d.ofWithdrawals(api)
 	register(d, api, access.BalanceRead, huma.Operation{
 		OperationID: "get-balance", Method: http.MethodGet, Path: "/v3/balance", Tags: []string{account},
 		Summary: "Get the balance",

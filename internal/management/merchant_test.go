@@ -215,3 +215,48 @@ func TestLongStatementIsWhole(t *testing.T) {
 		t.Errorf("%d rows, the last is %s", len(rows), rows[len(rows)-1])
 	}
 }
+
+// mustWithdraw keeps a withdrawal of 500 rupees behind the office's back.
+func (o *office) mustWithdraw(merchant, id, state string) {
+	o.Helper()
+	first, err := o.Store.ReserveIDs(o.Context(), 1)
+	if err == nil {
+		_, err = o.Database.Raw(o).ExecContext(o.Context(), `INSERT INTO withdrawals (id, merchant, withdrawal_id, method, label, amount, fee, currency, test,
+			account, name, ifsc, request, state, reasons, desk, wallet, tries, provider_ref, bank_ref, why, movement_id, created_by, approved_by,
+			created_at, approved_at, sent_at, settled_at, ask_at, rates_id, lines)
+			VALUES ($1, $2, $3, 'imps_ib', '55', 50000, 500, 'INR', 0, '123456789', 'Asha Rao', 'HDFC0000001', x'', $4, '', 'desk', 'till', 1, '', '77', '', 0, '', '',
+			$5, 0, 0, $6, 0, 0, 0)`, first, merchant, id, state, o.Clock.Now().UnixMicro(), o.Clock.Now().UnixMicro())
+	}
+	if err != nil {
+		o.Fatal(err)
+	}
+}
+
+func TestWithdrawals(t *testing.T) {
+	t.Parallel()
+	o := mustOpenOffice(t)
+	key := o.mustKey(storetest.Shop)
+	for i, state := range []string{"success", "failed", "new"} {
+		o.mustWithdraw(storetest.Shop, fmt.Sprint("w", i), state)
+		o.Clock.Advance(time.Second)
+	}
+	for filter, want := range map[string]string{"": "w2 w1 w0", "state=failed": "w1", "label=other": "", "amount=500": "w2 w1 w0", "to=" + storetest.Start.Add(time.Second).Format(time.RFC3339Nano): "w0"} {
+		var ids []string
+		for path := "/v3/withdrawals?limit=1&" + filter; path != ""; {
+			page := mustAsk[management.List[management.Withdrawal]](o, http.StatusOK, request{path: path, key: key})
+			for _, w := range page.Items {
+				ids = append(ids, w.WithdrawalID)
+			}
+			if path = ""; page.Next != "" {
+				path = "/v3/withdrawals?limit=1&" + filter + "&after=" + page.Next
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%s: %q, want %q", filter, got, want)
+		}
+	}
+	w := mustAsk[management.Withdrawal](o, http.StatusOK, request{path: "/v3/withdrawals/w0", key: key})
+	if w.State != "success" || w.Amount.Amount != "500.00" || w.Fee.Amount != "5.00" || w.BankRef != "77" || strings.Contains(w.Account, "123456789") || w.SettledAt == nil {
+		t.Errorf("the withdrawal is %+v", w)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
 )
 
 // Problem is every answer that says no (RFC 9457). It shows nothing of the
@@ -130,7 +131,7 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 		return p
 	case errors.Is(err, apply.ErrUnfit):
 		return invalid.problem("%v", err)
-	case errors.Is(err, lookup.ErrNone), errors.Is(err, deposit.ErrNoClaim), errors.Is(err, deposit.ErrNoCredit), errors.Is(err, access.ErrNoKey):
+	case errors.Is(err, lookup.ErrNone), errors.Is(err, deposit.ErrNoClaim), errors.Is(err, deposit.ErrNoCredit), errors.Is(err, access.ErrNoKey), errors.Is(err, payout.ErrNoWithdrawal):
 		return notHere()
 	case errors.Is(err, directory.ErrMoved):
 		return versionMoved.problem("The installation was changed by somebody else: read it again, and send the change made on that")

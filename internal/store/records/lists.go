@@ -13,6 +13,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -338,6 +339,35 @@ func opening(ctx context.Context, tx Tx, ask lookup.Account) (money.Paise, error
 		balance -= since
 	}
 	return money.Paise(balance), nil
+}
+
+// ListWithdrawalsOf gives a page of a merchant's withdrawals, see lookup.Store.
+func (r *Records) ListWithdrawalsOf(ctx context.Context, ask lookup.Withdrawals) (lookup.Page[*payout.Withdrawal], error) {
+	q, end, err := r.stretch(ctx, walk{
+		table: "withdrawals", at: "created_at", id: "id", merchant: "merchant = $", args: []any{ask.Merchant}, Range: ask.Range, after: ask.After,
+	})
+	if err != nil {
+		return lookup.Page[*payout.Withdrawal]{}, fmt.Errorf("list withdrawals: %w", err)
+	}
+	if ask.State != "" {
+		q.and("state = $", string(ask.State))
+	}
+	if ask.Label != "" {
+		q.and("label = $", ask.Label)
+	}
+	if ask.Amount != 0 {
+		q.and("amount = $", int64(ask.Amount))
+	}
+	var items []*payout.Withdrawal
+	err = each(ctx, r.Read, func(row Row) error {
+		w, err := scanWithdrawal(row)
+		items = append(items, w)
+		return err
+	}, fmt.Sprintf(`SELECT %s FROM withdrawals WHERE %s ORDER BY created_at DESC, id DESC LIMIT %d`, withdrawalColumns, &q, ask.Limit+1), q.args...)
+	if err != nil {
+		return lookup.Page[*payout.Withdrawal]{}, fmt.Errorf("list withdrawals: %w", err)
+	}
+	return page(items, ask.Limit, end, func(w **payout.Withdrawal) lookup.Place { return lookup.Place{At: (*w).CreatedAt, ID: (*w).ID} }), nil
 }
 
 // ListCredits gives a page of credits, see lookup.Store.

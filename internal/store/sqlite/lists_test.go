@@ -12,6 +12,7 @@ import (
 	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/seal"
 )
 
@@ -72,6 +73,10 @@ func TestListPlans(t *testing.T) {
 	}
 	for _, q := range []lookup.Postbacks{{Merchant: "shop", Limit: 50}, {Merchant: "shop", Limit: 50, State: "dead", Range: during, After: after}} {
 		_, err := records.ListPostbacks(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Withdrawals{{Merchant: "shop", Limit: 50}, {Merchant: "shop", Limit: 50, State: payout.New, Label: "55", Range: during, After: after}} {
+		_, err := records.ListWithdrawalsOf(ctx, q)
 		errs = append(errs, err)
 	}
 	for _, q := range []lookup.Account{{Merchant: "shop", Range: during, Limit: 50}, {Merchant: "shop", Range: during, After: after, Limit: 50}} {
