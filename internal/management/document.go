@@ -194,8 +194,44 @@ func legacy(doc *huma.OpenAPI) {
 			}),
 		})),
 	})}
-	doc.Webhooks = map[string]*huma.PathItem{"deposit": {Post: operation("legacy-postback", "A deposit's postback",
-		"Sent to the merchant's postback URL once a deposit is credited, until it is answered 200 with {\"status\":\"ok\"}. docs/postbacks.md explains every key and both signatures.", huma.Operation{
+	withdrawn := json200("ok, or fail; where the balance does not cover it, message names withdrawals_sum_amount", object("status", map[string]*huma.Schema{
+		"status": {Type: huma.TypeString, Enum: []any{"ok", "fail"}}, "withdrawal_id": text(0, ""), "message": {Description: "A text, or an object by field."},
+	}))
+	withdrawn["403"] = &huma.Response{Description: "The signature is not right", Content: withdrawn["400"].Content}
+	doc.Paths["/v2/withdrawal/create"] = &huma.PathItem{Post: operation("legacy-withdraw", "Create a withdrawal",
+		"The merchant is known by the host, api.{server_URL}, on a single host by merchant; the signature proves it. Idempotent by withdrawal_id.", huma.Operation{
+			Security:   []map[string][]string{},
+			Parameters: []*huma.Param{param("query", "merchant", false, "The merchant's id, on a single host.")},
+			RequestBody: body(object("payment_system amount currency_code label account_number account_name bank_details signature", map[string]*huma.Schema{
+				"withdrawal_id": text(36, "Unique for the merchant; made where it is absent."), "payment_system": text(0, "imps_ib"), "amount": number("Rupees, at most two decimals."),
+				"currency_code": text(3, "INR"), "is_test": {Type: huma.TypeBoolean, Description: "Moves no money."}, "label": text(36, ""),
+				"account_number": text(0, "9 to 18 digits."), "account_name": text(30, "Letters and spaces."),
+				"bank_details":     object("", map[string]*huma.Schema{"branch_code": text(0, "The IFSC."), "bank_code": text(0, "Taken in its place.")}),
+				"payments_details": {Type: huma.TypeObject}, "signature": text(0, "sha1(private_key + md5 of all other values, sorted by name, joined with colons)."),
+			})),
+			Responses: withdrawn,
+		})}
+	doc.Paths["/v2/withdrawal/status"] = &huma.PathItem{Get: operation("legacy-withdrawal-status", "Get a withdrawal's state", "", huma.Operation{
+		Parameters: []*huma.Param{param("query", "withdrawal_id", true, "")},
+		Responses: json200("The withdrawal, or fail", object("status", map[string]*huma.Schema{
+			"status": {Type: huma.TypeString, Enum: []any{"ok", "fail"}}, "withdrawal_id": text(0, ""),
+			"withdrawal_status": {Type: huma.TypeString, Enum: []any{"new", "approved", "processing", "success", "failed", "canceled"}},
+			"amount":            number("Rupees, exact."), "currency_code": text(0, ""), "label": text(0, ""),
+			"transaction_id":   {Type: huma.TypeString, Nullable: true, Description: "The bank's reference; null before it is known."},
+			"created_datetime": text(0, "In the merchant's time zone."), "settled_datetime": {Type: huma.TypeString, Nullable: true, Description: "Null before it is final."},
+			"message": text(0, ""),
+		})),
+	})}
+	doc.Paths["/v2/balance"] = &huma.PathItem{Get: operation("legacy-balance", "Get the balance", "", huma.Operation{
+		Responses: json200("By currency", object("status balances", map[string]*huma.Schema{
+			"status": {Type: huma.TypeString, Enum: []any{"ok"}},
+			"balances": {Type: huma.TypeArray, Items: object("", map[string]*huma.Schema{
+				"currency_code": text(0, ""), "balance": number("Rupees, exact."), "held": number("By withdrawals under way."), "available": number("What may be withdrawn."),
+			})},
+		})),
+	})}
+	doc.Webhooks = map[string]*huma.PathItem{"deposit": {Post: operation("legacy-postback", "A deposit's or withdrawal's postback",
+		"Sent to the merchant's postback URL once a deposit is credited or a withdrawal comes to its end, until it is answered 200 with {\"status\":\"ok\"}. docs/postbacks.md explains every key and both signatures.", huma.Operation{
 			Security: []map[string][]string{},
 			Parameters: []*huma.Param{
 				param("header", "webhook-id", true, "Standard Webhooks."), param("header", "webhook-timestamp", true, "Standard Webhooks."),

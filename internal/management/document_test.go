@@ -61,6 +61,7 @@ func TestDocumentIsWhole(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/api/v1/transaction/create/{wallet_type}", "/api/v1/transaction/activate", "/api/v1/transaction/status", "/api/v1/payment-systems/available",
+		"/v2/withdrawal/create", "/v2/withdrawal/status", "/v2/balance",
 	} {
 		if doc.Paths[path] == nil {
 			t.Errorf("the legacy protocol's %s is missing", path)
