@@ -66,6 +66,8 @@ type Metrics struct {
 	Requests      *prometheus.HistogramVec // seconds, by route and status
 	FeedRefusals  *prometheus.CounterVec   // records, by feed
 	FeedStrangers *prometheus.CounterVec   // requests, by feed
+	// PayoutStrangers are webhooks for payouts that nothing proves.
+	PayoutStrangers prometheus.Counter
 }
 
 // NewMetrics registers the doors' metrics.
@@ -82,6 +84,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		FeedStrangers: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "milaan_feed_strangers_total", Help: "Requests to feeds whose sender did not prove itself by signature.",
 		}, []string{"feed"}),
+		PayoutStrangers: f.NewCounter(prometheus.CounterOpts{
+			Name: "milaan_payout_strangers_total", Help: "Webhooks for payouts whose sender did not prove itself.",
+		}),
 	}
 }
 
@@ -144,6 +149,11 @@ func (d *Door) Feeds() http.Handler {
 	mux.Handle("/feeds/{id}/{endpoint}", report)
 	mux.Handle("/", d.serve("unknown", nowhere))
 	return mux
+}
+
+// Payouts serves /payouts/{desk}, which payout providers call.
+func (d *Door) Payouts() http.Handler {
+	return d.serve("payout news", only(http.MethodPost, d.news))
 }
 
 // only lets one HTTP method through. It stands behind the authentication:

@@ -203,6 +203,7 @@ func (h *house) serve(tb testing.TB, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", door.Merchants())
 	mux.Handle("/feeds/", door.Feeds())
+	mux.Handle("/payouts/{desk}", door.Payouts())
 	return mux
 }
 

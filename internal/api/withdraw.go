@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
@@ -21,6 +22,8 @@ import (
 type Office interface {
 	// Create takes a withdrawal, see [payout.Office.Create].
 	Create(ctx context.Context, r payout.Request) (*payout.Withdrawal, error)
+	// Hear takes a webhook of a desk's provider, see [payout.Office.Hear].
+	Hear(ctx context.Context, desk string, header http.Header, body []byte) error
 }
 
 // Vault is read for withdrawals and balances; every [payout.Store] is one.
@@ -142,6 +145,34 @@ func parseWithdrawal(body []byte) (payout.Request, error) {
 	}
 	f.object("payments_details")
 	return r, f.once()
+}
+
+// maxNews is the largest webhook of a payout provider.
+const maxNews = 1 << 20
+
+// news takes a webhook of a payout desk's provider: POST /payouts/{desk}. A desk
+// that is not there and a wrong signature look alike.
+func (d *Door) news(c *call) (any, error) {
+	body, err := c.body(maxNews)
+	if err != nil {
+		return nil, err
+	}
+	desk := c.PathValue("desk")
+	switch err := d.Office.Hear(c.Context(), desk, c.Header, body); {
+	case errors.Is(err, payout.ErrStranger):
+		d.Metrics.PayoutStrangers.Inc()
+		d.Log.LogAttrs(c.Context(), slog.LevelWarn, "a webhook for payouts was not proven", slog.Any("error", err))
+		return nil, errNotFound
+	case errors.Is(err, payout.ErrNews):
+		return nil, badBody("is not what the provider of this desk sends")
+	case err != nil:
+		return nil, fmt.Errorf("take a webhook for payouts: %w", err)
+	}
+	return taken{"ok"}, nil
+}
+
+type taken struct {
+	Status string `json:"status"`
 }
 
 // withdrawalAnswer is where a withdrawal stands.

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 
 // vault is a double of the office and of what is read of withdrawals.
 type vault struct {
+	heard []byte
 	asked []payout.Request
 	made  payout.Withdrawal
 	err   error
@@ -23,6 +25,14 @@ func (v *vault) Create(_ context.Context, r payout.Request) (*payout.Withdrawal,
 	v.asked = append(v.asked, r)
 	v.made.Key = r.Key
 	return &v.made, v.err
+}
+
+func (v *vault) Hear(_ context.Context, desk string, _ http.Header, body []byte) error {
+	if desk != "rx" {
+		return fmt.Errorf("desk %s: %w", desk, payout.ErrStranger)
+	}
+	v.heard = body
+	return v.err
 }
 
 func (v *vault) FindWithdrawalByKey(_ context.Context, key payout.Key) (*payout.Withdrawal, error) {
@@ -170,4 +180,33 @@ func TestWithdrawalStatusAndBalance(t *testing.T) {
 		t.Errorf("another merchant sees %s", w.Body)
 	}
 	expect(t, get("/v2/balance?secret=s3cret"), 200, `{"status":"ok","balances":[{"currency_code":"INR","balance":1020.5,"held":20,"available":1000.5}]}`)
+}
+
+func TestPayoutNews(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, method, path string
+		err                error
+		status             int
+	}{
+		{"heard", http.MethodPost, "/payouts/rx", nil, http.StatusOK},
+		{"another desk", http.MethodPost, "/payouts/ry", nil, http.StatusNotFound},
+		{"a stranger", http.MethodPost, "/payouts/rx", fmt.Errorf("rx: %w", payout.ErrStranger), http.StatusNotFound},
+		{"what can't be read", http.MethodPost, "/payouts/rx", fmt.Errorf("rx: %w", payout.ErrNews), http.StatusBadRequest},
+		{"a passing fault, to be sent again", http.MethodPost, "/payouts/rx", errors.New("no database"), http.StatusInternalServerError},
+		{"another HTTP method", http.MethodGet, "/payouts/rx", nil, http.StatusMethodNotAllowed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := open(t, &desk{})
+			h.vault.err = tt.err
+			rec := h.do(request(tt.method, tt.path, `{"event":"payout.processed"}`))
+			if rec.Code != tt.status {
+				t.Errorf("answered %d %s", rec.Code, rec.Body)
+			}
+			if heard := string(h.vault.heard) == `{"event":"payout.processed"}`; heard != (tt.method == http.MethodPost && tt.path == "/payouts/rx") {
+				t.Errorf("heard %s", h.vault.heard)
+			}
+		})
+	}
 }

@@ -237,6 +237,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		return err
 	}
 	mux.Handle("/v3/", manage)
+	mux.Handle("/payouts/{desk}", door.Payouts())
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,

@@ -66,7 +66,7 @@ func (p *providers) open(desk *directory.PayoutDesk) (payout.Provider, error) {
 	case directory.PayoutRazorpayX:
 		return razorpayx.New(razorpayx.Config{
 			BaseURL: desk.Address, KeyID: desk.KeyID, KeySecret: desk.Secrets.Key.Reveal(), Account: desk.Account,
-			Transport: p.outside, Now: time.Now,
+			WebhookSecret: desk.Secrets.Webhook.Reveal(), Transport: p.outside, Now: time.Now,
 		})
 	default:
 		return nil, fmt.Errorf("kind %s is not served by this version", desk.Kind)

@@ -52,6 +52,8 @@ type Config struct {
 	// https://api.razorpay.com.
 	BaseURL          string
 	KeyID, KeySecret string
+	// WebhookSecret is what webhooks are signed with; empty takes none.
+	WebhookSecret string
 	// Account is the account_number that pays: the current account's number, or
 	// RazorpayX Lite's customer identifier. It must not change while orders sent
 	// from it are open: they are looked up in it.
@@ -81,7 +83,10 @@ type Provider struct {
 	left, here map[string]time.Time
 }
 
-var _ payout.Provider = (*Provider)(nil)
+var (
+	_ payout.Provider = (*Provider)(nil)
+	_ payout.Teller   = (*Provider)(nil)
+)
 
 var (
 	labelShape   = regexp.MustCompile(`^[A-Za-z0-9 ]*$`)

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,21 +13,6 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/money"
 )
-
-var (
-	// ErrSignature: nothing proves that RazorpayX sent the webhook. Answer 401.
-	ErrSignature = errors.New("razorpayx: the webhook's signature is missing or wrong: check the webhook secret")
-	// ErrBody: not what RazorpayX sends. Answer 400.
-	ErrBody = errors.New("razorpayx: not a webhook of RazorpayX")
-)
-
-// Result is what a webhook says of an order.
-type Result struct {
-	Reference string
-	// Amount must be the order's, else the webhook is of another's payout.
-	Amount money.Paise
-	Answer payout.Answer
-}
 
 // eventStatus is the status a payout has in an event that is named after it
 // (docs/webhooks/payouts); payout.updated comes with any.
@@ -42,7 +26,7 @@ var eventStatus = map[string]string{
 	"payout.failed":    "failed",
 }
 
-// ReadWebhook verifies a webhook and reads the payout in it. X-Razorpay-Signature
+// Hear verifies a webhook and reads the payout in it. X-Razorpay-Signature
 // is the HMAC-SHA256 of the raw body under the webhook secret, in hexadecimal
 // (docs/webhooks/validate-test). Events of other things, and payouts whose
 // reference can't be milaan's, have no result.
@@ -51,20 +35,20 @@ var eventStatus = map[string]string{
 // that is not definite must not take back one that is, and processed must not
 // take back reversed.
 //
-// The error is [ErrSignature] or wraps [ErrBody].
-func ReadWebhook(header http.Header, body []byte, secret string) ([]Result, error) {
-	signatures := header.Values("X-Razorpay-Signature")
+// The error wraps [payout.ErrStranger] or [payout.ErrNews].
+func (p *Provider) Hear(header http.Header, body []byte) ([]payout.News, error) {
+	secret, signatures := p.c.WebhookSecret, header.Values("X-Razorpay-Signature")
 	if secret == "" || len(signatures) != 1 {
-		return nil, ErrSignature
+		return nil, fmt.Errorf("%w: the signature or the webhook secret is missing", payout.ErrStranger)
 	}
 	if len(body) > maxBody {
-		return nil, fmt.Errorf("%w: larger than %d bytes", ErrBody, maxBody)
+		return nil, fmt.Errorf("%w: larger than %d bytes", payout.ErrNews, maxBody)
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write(body)
 	given, err := hex.DecodeString(signatures[0])
 	if err != nil || !hmac.Equal(given, mac.Sum(nil)) {
-		return nil, ErrSignature
+		return nil, fmt.Errorf("%w: check the webhook secret", payout.ErrStranger)
 	}
 	var e struct {
 		Entity  string `json:"entity"`
@@ -78,14 +62,14 @@ func ReadWebhook(header http.Header, body []byte, secret string) ([]Result, erro
 	// Names in exactly the documented case, and none twice: no two readers may see
 	// different payouts.
 	if err := json.Unmarshal(body, &e); err != nil || e.Entity != "event" || e.Event == "" {
-		return nil, fmt.Errorf("%w: not an event, or a name stands in it twice", ErrBody)
+		return nil, fmt.Errorf("%w: not an event, or a name stands in it twice", payout.ErrNews)
 	}
 	if !strings.HasPrefix(e.Event, "payout.") || e.Payload.Payout == nil {
 		return nil, nil
 	}
 	entity := e.Payload.Payout.Entity
 	if !entity.sound() || entity.Amount <= 0 || entity.Currency != string(money.INR) {
-		return nil, fmt.Errorf("%w: the payout in it is not one", ErrBody)
+		return nil, fmt.Errorf("%w: the payout in it is not one", payout.ErrNews)
 	}
 	if !referenceShape.MatchString(entity.ReferenceID) {
 		return nil, nil
@@ -94,5 +78,5 @@ func ReadWebhook(header http.Header, body []byte, secret string) ([]Result, erro
 	if want, named := eventStatus[e.Event]; named && want != entity.Status {
 		answer = payout.Answer{Standing: payout.Unclear, ProviderRef: entity.ID, Why: "the event contradicts the payout's status"}
 	}
-	return []Result{{Reference: entity.ReferenceID, Amount: money.Paise(entity.Amount), Answer: answer}}, nil
+	return []payout.News{{Reference: entity.ReferenceID, Amount: money.Paise(entity.Amount), Answer: answer}}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -35,7 +36,19 @@ func event(name, status, utr, reference, reason string) string {
 		"created_at":1777870230,"fee_type":null}}},"created_at":1777870231}`
 }
 
-func TestReadWebhook(t *testing.T) {
+// hook is a provider whose webhooks have that secret.
+func hook(tb testing.TB, secret string) *razorpayx.Provider {
+	tb.Helper()
+	p, err := razorpayx.New(razorpayx.Config{
+		KeyID: "rzp_test_key", KeySecret: "s", WebhookSecret: secret, Account: debitAccount, Transport: http.DefaultTransport, Now: time.Now,
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return p
+}
+
+func TestHear(t *testing.T) {
 	t.Parallel()
 	const utr = `"612345678901"`
 	for _, c := range []struct {
@@ -58,9 +71,9 @@ func TestReadWebhook(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			body := event(c.event, c.status, c.utr, c.reference, c.reason)
-			got, err := razorpayx.ReadWebhook(signed(body), []byte(body), hookSecret)
+			got, err := hook(t, hookSecret).Hear(signed(body), []byte(body))
 			c.want.ProviderRef = "pout_Test0000000001"
-			want := []razorpayx.Result{{Reference: "MLP1", Amount: 123_45, Answer: c.want}}
+			want := []payout.News{{Reference: "MLP1", Amount: 123_45, Answer: c.want}}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -77,7 +90,7 @@ func TestWebhooksOfOtherThings(t *testing.T) {
 		"transaction":           `{"entity":"event","event":"transaction.created","payload":{"transaction":{"entity":{"id":"txn_1"}}}}`,
 		"another with a payout": strings.Replace(event("payout.processed", "processed", "null", `"MLP1"`, ""), "payout.processed", "payout_link.processed", 1),
 	} {
-		if got, err := razorpayx.ReadWebhook(signed(body), []byte(body), hookSecret); err != nil || got != nil {
+		if got, err := hook(t, hookSecret).Hear(signed(body), []byte(body)); err != nil || got != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -101,8 +114,8 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 		"another id":       strings.Replace(good, `"id":"pout_`, `"id":"pay_`, 1),
 		"too large":        good + strings.Repeat(" ", 1<<20),
 	} {
-		_, err := razorpayx.ReadWebhook(signed(body), []byte(body), hookSecret)
-		if !errors.Is(err, razorpayx.ErrBody) {
+		_, err := hook(t, hookSecret).Hear(signed(body), []byte(body))
+		if !errors.Is(err, payout.ErrNews) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
@@ -123,21 +136,21 @@ func TestWebhooksThatAreRefused(t *testing.T) {
 		"not hex":        {http.Header{"X-Razorpay-Signature": {"zz"}}, good, hookSecret},
 		"two":            {two, good, hookSecret},
 	} {
-		if got, err := razorpayx.ReadWebhook(c.header, []byte(c.body), c.secret); !errors.Is(err, razorpayx.ErrSignature) || got != nil {
+		if got, err := hook(t, c.secret).Hear(c.header, []byte(c.body)); !errors.Is(err, payout.ErrStranger) || got != nil {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
 }
 
 // Whatever a webhook says, its results can be booked or left.
-func FuzzReadWebhook(f *testing.F) {
+func FuzzHear(f *testing.F) {
 	f.Add(event("payout.processed", "processed", `"612345678901"`, `"MLP1"`, "payout_processed"))
 	f.Add(event("payout.reversed", "reversed", "null", `"MLP1"`, "beneficiary_bank_offline"))
 	f.Add(event("payout.failed", "failed", "null", `"MLP1"`, "payout_processed"))
 	f.Add(`{"entity":"event","event":"payout.downtime.started","payload":{"payout.downtime":{"entity":{}}}}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		results, err := razorpayx.ReadWebhook(signed(body), []byte(body), hookSecret)
-		if err != nil && (!errors.Is(err, razorpayx.ErrBody) || results != nil) {
+		results, err := hook(t, hookSecret).Hear(signed(body), []byte(body))
+		if err != nil && (!errors.Is(err, payout.ErrNews) || results != nil) {
 			t.Fatalf("%+v, %v", results, err)
 		}
 		for _, r := range results {
