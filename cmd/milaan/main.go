@@ -31,6 +31,7 @@ type commandLine struct {
 	Parse     parseCommand     `cmd:"" help:"Print what milaan understands of messages or a statement, and change nothing."`
 	Review    reviewCommand    `cmd:"" help:"List, approve or reject claims that wait for a person."`
 	Feeds     feedsCommand     `cmd:"" help:"How the bank feeds are, and what of theirs waits for a person."`
+	Keys      keysCommand      `cmd:"" help:"Keys of the management API: make, list, revoke."`
 	Postbacks postbacksCommand `cmd:"" help:"List, inspect, resend and test postbacks; pause and enable endpoints."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
 	Payout    payoutCommand    `cmd:"" help:"List, approve, reject and settle withdrawals."`

@@ -68,7 +68,6 @@ shop.yaml:2: wallets[0]: "000" stands alone: an amount with commas inside { } ne
 		{"max below min", "methods:\n- type: a\n  min: 10\n  max: 9.99\n", "shop.yaml:4: methods[0].max: 9.99 is below min 10: raise it, or write 0 for no bound"},
 		{"account", "wallets:\n- {id: w, method: a, vpa: a@upi, merchants: [], account: 12a4}\n", `shop.yaml:2: wallets[0].account: "12a4" is no account number: give its digits, or the last 3 to 6 of them, in quotes`},
 		{"sender", "feeds:\n- {id: f, kind: sms, wallet: w, senders: ['+919812345678']}\n", `shop.yaml:2: feeds[0].senders[0]: "+919812345678" is no SMS header of a bank: it is the six letters after the prefix, such as HDFCBK of VM-HDFCBK-S`},
-		{"scheme without secret", "feeds:\n- {id: f, kind: sms, wallet: w, scheme: capcom6}\n", `shop.yaml:2: feeds[0].scheme: needs the secret that the app signs with: add secret`},
 		{"key of another kind", "feeds:\n- {id: f, kind: json, wallet: w, secret: s}\n", `shop.yaml:2: feeds[0].secret: is nothing that a feed of kind json has: its keys are id, kind, wallet, token`},
 		{"recipient", "feeds:\n- {id: f, kind: email, wallet: w, recipients: [shop]}\n", `shop.yaml:2: feeds[0].recipients[0]: "shop" is no e-mail address: write it as accounts@shop.example`},
 		{"mailbox", "feeds:\n- {id: f, kind: email, wallet: w, mailbox: {address: imap.example.com, username: u}}\n", `shop.yaml:2: feeds[0].mailbox.address: "imap.example.com" is no address: write host and port, such as imap.example.com:993`},

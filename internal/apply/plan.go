@@ -326,6 +326,9 @@ func (p *planner) feeds() ([]*directory.Feed, error) {
 				p.wrong(spec.field("wallet"), "feed %s reports on wallet %s and can't be turned to %s: what it reported would be misread; declare a new feed under a new id", f.ID, old.Wallet, f.Wallet)
 			}
 		}
+		if f.Scheme != "" && f.Secrets.Signing == "" {
+			p.wrong(spec.field("scheme"), "needs the secret that the app signs with: add secret")
+		}
 		var err error
 		if f.Token, err = p.secret("feed", f.ID, "token", f.Token, have); err != nil {
 			return nil, err

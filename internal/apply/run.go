@@ -11,6 +11,9 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 )
 
+// ErrUnfit means that a file is in order by itself, and not beside what is stored.
+var ErrUnfit = errors.New("does not fit what is stored")
+
 // maxTries is how often a plan is made anew when others change the directory at
 // the same time.
 const maxTries = 5
@@ -25,7 +28,8 @@ type Options struct {
 
 // Run makes the stored directory match the file and returns what it changed.
 // On any error nothing was stored: [Errors] where the file is at fault,
-// [directory.ErrMoved] where others kept changing the directory.
+// [ErrUnfit] where only what is stored stands against it, [directory.ErrMoved]
+// where others kept changing the directory.
 func Run(ctx context.Context, store directory.Store, file *File, o Options) (*Plan, error) {
 	for try := 1; ; try++ {
 		plan, err := prepare(ctx, store, file)
@@ -60,10 +64,10 @@ func prepare(ctx context.Context, store directory.Store, file *File) (*Plan, err
 	}
 	snapshot, err := directory.NewSnapshot(after(current, plan.Change))
 	if err != nil {
-		return nil, fmt.Errorf("%s does not fit what is stored: %w", file.Name, err)
+		return nil, fmt.Errorf("%s %w: %w", file.Name, ErrUnfit, err)
 	}
 	if _, err := deposit.CompileRules(snapshot.ActiveRules()); err != nil {
-		return nil, fmt.Errorf("%s does not fit what is stored: %w", file.Name, err)
+		return nil, fmt.Errorf("%s %w: %w", file.Name, ErrUnfit, err)
 	}
 	return plan, nil
 }

@@ -232,6 +232,11 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
+	manage, err := g.openManagement()   //nolint:contextcheck // a call holds its request, and with it the context
+	if err != nil {
+		return err
+	}
+	mux.Handle("/v3/", manage)
 	mux.Handle("/payouts/{desk}", door.Payouts())
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request

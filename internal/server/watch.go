@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/feed/health"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/notice"
@@ -220,6 +221,8 @@ func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
 	// began.
 	jobs := []func() (int64, error){func() (int64, error) {
 		return g.store.DropAssignments(ctx, now.Add(-2*g.config.ClaimTTL), keepHouseBatch)
+	}, func() (int64, error) {
+		return g.store.DropAnswers(ctx, now.Add(-access.AnswersKept), keepHouseBatch)
 	}}
 	if g.config.MessagesKeep > 0 {
 		jobs = append(jobs, func() (int64, error) {

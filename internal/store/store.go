@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/payout"
@@ -32,6 +34,8 @@ type Store interface {
 	directory.Store
 	postback.Archive
 	payment.Store
+	access.Store
+	lookup.Store
 	payout.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)

@@ -115,6 +115,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Statements", testStatements},
 		{"Payouts", testPayouts},
 		{"Keeping", testKeeping},
+		{"Access", testAccess},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},

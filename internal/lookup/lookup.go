@@ -1,0 +1,174 @@
+// Package lookup is what people look up in the records: lists of deposits,
+// postbacks and credits, a merchant's account. It changes nothing.
+//
+// Lists are read page by page. A page begins behind the [Place] at which the one
+// before it ended, so that what is added meanwhile moves nothing, and a page
+// costs the same however long the list is.
+package lookup
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
+)
+
+// MaxPage is how many records a page has at most.
+const MaxPage = 200
+
+// ErrNone means that there is no such record, or that it is another's: nobody
+// is told which.
+var ErrNone = errors.New("no such record")
+
+// Place is where a page ends in a list that is in the order of time.
+type Place struct {
+	At time.Time
+	ID int64
+}
+
+// Range is a stretch of time, its end not included. Zeros leave it open.
+type Range struct{ From, To time.Time }
+
+// Page is a part of a list. With filters that no index serves, it is what was
+// found among so many records: it may be short, and empty, though Next says that
+// there is more.
+type Page[T any] struct {
+	Items []T
+	Next  *Place // nil at the end of the list
+}
+
+// Deposits are what of a merchant's deposits is asked for, the newest first. Zero
+// fields filter nothing.
+type Deposits struct {
+	Merchant string
+	State    deposit.State
+	Label    string
+	UTR      upi.UTR
+	Amount   money.Paise // as it was claimed
+	Range                // of their making
+	After    *Place
+	Limit    int
+}
+
+// Deposit is a claim, and where it was credited its fee.
+type Deposit struct {
+	deposit.Claim
+	Fee money.Paise
+}
+
+// Postbacks are what of a merchant's postbacks is asked for, the newest first.
+type Postbacks struct {
+	Merchant string
+	State    postback.State
+	Range    // of the deposit's credit
+	After    *Place
+	Limit    int
+}
+
+// Postback is how far a postback came.
+type Postback struct {
+	ID          int64 // its deposit's
+	CustomID    string
+	State       postback.State
+	Attempts    int
+	NextAt      time.Time // zero where there is none
+	LastStatus  int       // HTTP; 0 where there was no answer
+	CreatedAt   time.Time
+	DeliveredAt time.Time // zero where it was not
+}
+
+// Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
+type Withdrawals struct {
+	Merchant string
+	State    payout.State
+	Label    string
+	Amount   money.Paise
+	Range    // of their making
+	After    *Place
+	Limit    int
+}
+
+// Account is a stretch of a merchant's account, the oldest first.
+type Account struct {
+	Merchant string
+	Range
+	After *Place
+	// Balance is what stood behind After; without After it is worked out.
+	Balance money.Paise
+	Limit   int
+}
+
+// EntryKind is what moved money on a merchant's account.
+type EntryKind string
+
+// Kinds of entry.
+const (
+	EntryDeposit    EntryKind = "deposit"
+	EntryWithdrawal EntryKind = "withdrawal"          // held from the moment it is asked for
+	EntryReturned   EntryKind = "withdrawal_returned" // was not paid, or came back
+)
+
+// Entry is a line of a merchant's account, of what is free: money that a
+// withdrawal holds has left it.
+type Entry struct {
+	Place
+	Kind     EntryKind
+	ID       int64  // the deposit's or withdrawal's
+	CustomID string // the merchant's own, of either
+	Label    string
+	UTR      upi.UTR     // of a withdrawal the bank's reference, once there is one
+	Amount   money.Paise // below zero where it left
+	Fee      money.Paise // below zero where it came back
+	Balance  money.Paise // after it
+}
+
+// Net is what the account changed by.
+func (e *Entry) Net() money.Paise { return e.Amount - e.Fee }
+
+// Statement is a page of a merchant's account.
+type Statement struct {
+	Opening money.Paise // before its first entry
+	Page[Entry]
+}
+
+// Credits are what of the credits is asked for, the newest first: of a UTR, of a
+// wallet by the bank's time, or of all by their numbers.
+type Credits struct {
+	UTR    upi.UTR
+	Wallet string
+	State  deposit.CreditState
+	Amount money.Paise
+	Range  // of the bank's time; with a wallet only
+	After  *Place
+	Limit  int
+}
+
+// Store reads lists.
+type Store interface {
+	// ListDeposits gives a page of deposits.
+	ListDeposits(ctx context.Context, q Deposits) (Page[Deposit], error)
+	// FindDeposit returns a merchant's deposit by its custom id, or ErrNone.
+	FindDeposit(ctx context.Context, key deposit.CustomKey) (Deposit, error)
+	// ListPostbacks gives a page of postbacks.
+	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
+	// FindPostback returns a merchant's postback, or ErrNone.
+	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
+	// ListWithdrawalsOf gives a page of a merchant's withdrawals.
+	ListWithdrawalsOf(ctx context.Context, q Withdrawals) (Page[*payout.Withdrawal], error)
+	// FindWithdrawalByKey returns a merchant's withdrawal, or payout.ErrNoWithdrawal.
+	FindWithdrawalByKey(ctx context.Context, key payout.Key) (*payout.Withdrawal, error)
+	// MerchantBalance gives what a merchant may withdraw, and what withdrawals hold.
+	MerchantBalance(ctx context.Context, merchant string) (available, held money.Paise, err error)
+	// ListAccount gives a page of a merchant's account.
+	ListAccount(ctx context.Context, q Account) (Statement, error)
+	// ListCredits gives a page of credits.
+	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
+	// FindStatement returns a wallet's statement, or ErrNone.
+	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+}

@@ -1,0 +1,137 @@
+package sqlite
+
+import (
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/milaan/milaan/internal/access"
+	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/seal"
+)
+
+// TestListIndexesAreOfLists: the group commit has smaller indexes of its own.
+func TestListIndexesAreOfLists(t *testing.T) {
+	t.Parallel()
+	key, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := Open(t.Context(), filepath.Join(t.TempDir(), "milaan.db"), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	for _, statement := range db.statements.all() {
+		if strings.HasPrefix(statement.query, "BEGIN") || statement.query == "COMMIT" || statement.query == "ROLLBACK" {
+			continue
+		}
+		for _, step := range plan(t, db, statement.query) {
+			if strings.Contains(step, "_listed") {
+				t.Errorf("%s\n\tplan: %s", statement.query, step)
+			}
+		}
+	}
+}
+
+// TestListPlans holds every list to an index, in the list's order: one that scans
+// or sorts would cost more with every payment there ever was.
+func TestListPlans(t *testing.T) {
+	t.Parallel()
+	key, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "milaan.db")
+	db, err := Open(t.Context(), path, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	h := &listener{dsn: "file:" + path}
+	reads := sql.OpenDB(h)
+	defer func() { _ = reads.Close() }()
+	records := db.Records
+	records.Read = reads
+	ctx, now := t.Context(), time.Now()
+	during := lookup.Range{From: now.Add(-time.Hour), To: now}
+	after := &lookup.Place{At: now, ID: 7}
+	var errs []error
+	for _, q := range []lookup.Deposits{
+		{Merchant: "shop", Limit: 50},
+		{Merchant: "shop", Limit: 50, State: deposit.Waiting, Label: "55", Amount: 500, Range: during, After: after},
+		{Merchant: "shop", Limit: 50, UTR: "000000000001", Range: during, After: after},
+	} {
+		_, err := records.ListDeposits(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Postbacks{{Merchant: "shop", Limit: 50}, {Merchant: "shop", Limit: 50, State: "dead", Range: during, After: after}} {
+		_, err := records.ListPostbacks(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Withdrawals{{Merchant: "shop", Limit: 50}, {Merchant: "shop", Limit: 50, State: payout.New, Label: "55", Range: during, After: after}} {
+		_, err := records.ListWithdrawalsOf(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Account{{Merchant: "shop", Range: during, Limit: 50}, {Merchant: "shop", Range: during, After: after, Limit: 50}} {
+		_, err := records.ListAccount(ctx, q)
+		errs = append(errs, err)
+	}
+	for _, q := range []lookup.Credits{
+		{Limit: 50}, {Limit: 50, State: deposit.Bound, After: after}, {Wallet: "till", Limit: 50}, {Wallet: "till", Limit: 50, Range: during, After: after},
+		{UTR: "000000000001", Limit: 50, After: after},
+	} {
+		_, err := records.ListCredits(ctx, q)
+		errs = append(errs, err)
+	}
+	_, err = records.FindDeposit(ctx, deposit.CustomKey{Merchant: "shop", CustomID: "a"})
+	errs = append(errs, notMissing(err))
+	_, err = records.FindPostback(ctx, "shop", 7)
+	errs = append(errs, notMissing(err))
+	_, _, err = records.MerchantBalance(ctx, "shop")
+	errs = append(errs, err)
+	_, err = records.FindKey(ctx, access.Hash{})
+	errs = append(errs, notMissing(err))
+	_, err = records.FindStatement(ctx, "till", 7)
+	errs = append(errs, notMissing(err))
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	if len(h.said) < 20 {
+		t.Errorf("only %d queries were heard", len(h.said))
+	}
+	for _, said := range h.said {
+		query := said.query
+		steps := plan(t, db, query, said.args...)
+		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") {
+			t.Errorf("%s\n\tis found otherwise than meant: %q", query, steps)
+		}
+		sorted := slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "USE TEMP B-TREE FOR ORDER BY") })
+		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
+			t.Errorf("%s\n\tis sorted: %q", query, steps)
+		}
+		// A page begins at its place, not at the beginning of the list.
+		if bounded := strings.Contains(strings.Join(steps, "\n"), "<expr>"); strings.Contains(query, " + 0 <= ") && !bounded || strings.Contains(query, " + 0 >= ") && !bounded {
+			t.Errorf("%s\n\twalks from the beginning: %q", query, steps)
+		}
+		for _, step := range steps {
+			// Walking the table along its key is what a list of all credits does.
+			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) && !strings.Contains(query, "FROM credits WHERE id > 0") {
+				t.Errorf("%s\n\tplan: %s", query, step)
+			}
+		}
+	}
+}
+
+func notMissing(err error) error {
+	if errors.Is(err, lookup.ErrNone) || errors.Is(err, access.ErrNoKey) {
+		return nil
+	}
+	return err
+}
