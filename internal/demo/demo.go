@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -289,7 +290,7 @@ var installation string
 type settings struct {
 	Merchant, Secret, WithdrawalKey string
 	Shop                            string // the origin of its pages
-	Keys                            PostbackKeys
+	Keys                            client.Keys
 	Accounts                        []walletAccount
 }
 
@@ -302,7 +303,7 @@ type walletAccount struct {
 func newSettings(shop string) settings {
 	return settings{
 		Merchant: "shop", Secret: rand.Text(), WithdrawalKey: rand.Text(), Shop: shop,
-		Keys: PostbackKeys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
+		Keys: client.Keys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
 		Accounts: []walletAccount{
 			{Wallet: "main", Method: "upi_l", Name: "Sample Shop", VPA: "sample.shop@sandbox", Feed: "bank-main", Token: rand.Text()},
 			{Wallet: "second", Method: "upi_ib", Name: "Sample Shop Two", VPA: "sample.shop2@sandbox", Feed: "bank-second", Token: rand.Text()},

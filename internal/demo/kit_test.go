@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/internal/demo"
 	"github.com/milaan/milaan/money"
 )
@@ -72,7 +73,7 @@ func (g *gateway) calls(path string) []string {
 	return g.bodies[path]
 }
 
-var keys = demo.PostbackKeys{AccessKey: "AK", PrivateKey: "PK", WebhookSecret: "hook"}
+var keys = client.Keys{AccessKey: "AK", PrivateKey: "PK", WebhookSecret: "hook"}
 
 func newShop(t *testing.T) (*demo.Shop, *gateway) {
 	t.Helper()

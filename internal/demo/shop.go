@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -25,13 +26,13 @@ var (
 
 // ShopConfig is what a shop works with; every field is needed.
 type ShopConfig struct {
-	Gateway  string // base URL of the gateway's API and of its payment window
-	Merchant string // the shop's id at the gateway
-	Secret   string // the merchant's pluginapi_secret
-	Keys     PostbackKeys
-	URL      string // base URL of the shop itself: payers come back to it
-	Bank     string // base URL of the sandbox bank, for the link to its UPI app
-	File     string // where the orders are kept
+	Gateway  string      // base URL of the gateway's API and of its payment window
+	Merchant string      // the shop's id at the gateway
+	Secret   string      // the merchant's pluginapi_secret
+	Keys     client.Keys // to verify postbacks with
+	URL      string      // base URL of the shop itself: payers come back to it
+	Bank     string      // base URL of the sandbox bank, for the link to its UPI app
+	File     string      // where the orders are kept
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -40,6 +41,7 @@ type ShopConfig struct {
 type Shop struct {
 	config  ShopConfig
 	gateway caller
+	proof   *client.Verifier // of postbacks
 
 	mu      sync.Mutex
 	orders  map[string]*Order
@@ -48,8 +50,12 @@ type Shop struct {
 
 // NewShop opens a shop with the orders that its file has.
 func NewShop(c ShopConfig) (*Shop, error) {
+	proof, err := client.NewVerifier(c.Keys)
+	if err != nil {
+		return nil, err
+	}
 	s := &Shop{
-		config: c, orders: make(map[string]*Order), changed: make(chan struct{}),
+		config: c, proof: proof, orders: make(map[string]*Order), changed: make(chan struct{}),
 		gateway: caller{base: c.Gateway, token: c.Secret, client: &http.Client{}, now: c.Now},
 	}
 	return s, load(c.File, &s.orders)
@@ -297,16 +303,16 @@ func (s *Shop) Refresh(ctx context.Context, id string) (*Order, error) {
 // Receive takes a verified postback. A repeat changes nothing. An amount other
 // than the order's is written down and pays nothing. A postback for no order
 // of this shop fails with ErrNoOrder.
-func (s *Shop) Receive(p Postback, body string) (*Order, error) {
+func (s *Shop) Receive(p client.Postback, body string) (*Order, error) {
 	return s.change(p.CustomID, func(o *Order) error {
 		if o.Customer != p.Label || p.Currency != money.INR {
 			return ErrNoOrder
 		}
-		if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.MessageID == p.MessageID }) {
+		if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.MessageID == p.ID }) {
 			return nil
 		}
 		now := s.config.Now().UTC()
-		o.Receipts = append(o.Receipts, Receipt{MessageID: p.MessageID, UTR: p.UTR, Amount: p.Amount, At: now})
+		o.Receipts = append(o.Receipts, Receipt{MessageID: p.ID, UTR: p.UTR, Amount: p.Amount, At: now})
 		o.note(Exchange{At: now, Call: "Postback received, both signatures right", Request: Shorten(body), Status: http.StatusOK, Answer: postbackOK})
 		return nil
 	})

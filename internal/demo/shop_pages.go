@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"regexp"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/money"
 )
 
@@ -223,7 +224,7 @@ func (d shopDoor) postback(w http.ResponseWriter, r *http.Request) {
 		d.config.Log.WarnContext(r.Context(), "the shop refused a postback", "error", err)
 		answer = postbackFail
 		switch {
-		case errors.Is(err, ErrPostback):
+		case errors.Is(err, client.ErrPostback):
 			status = http.StatusForbidden
 		case errors.Is(err, ErrNoOrder):
 			status = http.StatusNotFound
@@ -241,7 +242,7 @@ func (d shopDoor) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := VerifyPostback(r.Header, body, d.config.Keys)
+	p, err := d.proof.Verify(r.Header, body, d.config.Now())
 	if err != nil {
 		return err
 	}
