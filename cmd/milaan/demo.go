@@ -46,7 +46,7 @@ func (g demoGateway) Verify(ctx context.Context) (demo.Books, error) {
 	return demo.Books{
 		Credits: report.Credits, Claims: report.Claims, Deposits: report.Deposits, Postings: report.Postings,
 		Postbacks: report.Postbacks, AuditEntries: report.AuditEntries,
-		Held: report.Held, Unclaimed: report.Unclaimed, Owed: report.Owed, Fees: report.Fees, Problems: report.Problems,
+		Held: report.Held, Unclaimed: report.Unclaimed, Owed: report.Owed, OnHold: report.OnHold, Fees: report.Fees, Problems: report.Problems,
 	}, err
 }
 

@@ -49,7 +49,7 @@ type Gateway interface {
 // in paise, and the invariants that do not hold.
 type Books struct {
 	Credits, Claims, Deposits, Postings, Postbacks, AuditEntries int64
-	Held, Unclaimed, Owed, Fees                                  money.Paise
+	Held, Unclaimed, Owed, OnHold, Fees                          money.Paise
 	Problems                                                     []string
 }
 
@@ -207,8 +207,8 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 		return nil, err
 	}
 	if s.shop, err = NewShop(ShopConfig{
-		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, Keys: settings.Keys,
-		URL: settings.Shop, Bank: base(s.bankAt.Addr()), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
+		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, WithdrawalKey: settings.WithdrawalKey,
+		Keys: settings.Keys, URL: settings.Shop, Bank: base(s.bankAt.Addr()), Operator: s.operator(), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -218,6 +218,9 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 	})
 	return s, err
 }
+
+// operator begins a command of whoever runs the gateway: it works beside the demo.
+func (s *stage) operator() string { return "MILAAN_DATABASE_URL=" + s.database + " milaan" }
 
 // close releases what a stage that never played has open.
 func (s *stage) close() error {
