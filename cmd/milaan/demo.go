@@ -13,7 +13,7 @@ import (
 
 type demoCommand struct {
 	Dir  string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
-	Auto bool   `help:"Play payments through, print each step with its JSON, and exit."`
+	Auto bool   `help:"Play payments and a refund through, print each step with its JSON, and exit."`
 }
 
 // Help stands under the one line of the command.

@@ -68,7 +68,7 @@ type Options struct {
 	// ports. Empty tries 8080 to 8082 and takes free ports instead of those in
 	// use.
 	Listen string
-	// Auto plays payments through and ends.
+	// Auto plays payments and a refund through and ends.
 	Auto bool
 	// Open opens the gateway. An error of listening is a *net.OpError.
 	Open func(context.Context, Installation) (Gateway, error)

@@ -98,11 +98,13 @@ func (g *gateway) calls(path string) []string {
 
 var keys = client.Keys{AccessKey: "AK", PrivateKey: "PK", WebhookSecret: "hook"}
 
+const operator = "MILAAN_DATABASE_URL=sqlite:///home/somebody/a-long-name-of-a-folder/demo.db milaan"
+
 func newShop(t *testing.T) (*demo.Shop, *gateway) {
 	t.Helper()
 	g := newGateway(t)
 	s, err := demo.NewShop(demo.ShopConfig{
-		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example", Operator: "milaan",
+		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example", Operator: operator,
 		File: filepath.Join(t.TempDir(), "shop.json"), Now: time.Now, Log: quiet,
 	})
 	if err != nil {

@@ -199,7 +199,7 @@ func TestRefundWithoutAnswer(t *testing.T) {
 	if len(calls) < 2 || calls[0] != calls[len(calls)-1] {
 		t.Errorf("the gateway was asked %q", calls)
 	}
-	has(t, page(t, s, o), "A person has to approve this refund", "milaan payout approve NUMBER", o.ID+"-1")
+	has(t, page(t, s, o), "A person has to approve this refund", operator+" payout approve NUMBER", o.ID+"-1")
 }
 
 // What was asked for stands in the shop's file before the gateway is asked.
@@ -208,7 +208,7 @@ func TestRefundOutlivesTheShop(t *testing.T) {
 	g := newGateway(t)
 	config := demo.ShopConfig{
 		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example",
-		Operator: "milaan", File: filepath.Join(t.TempDir(), "shop.json"), Now: time.Now, Log: quiet,
+		Operator: operator, File: filepath.Join(t.TempDir(), "shop.json"), Now: time.Now, Log: quiet,
 	}
 	open := func() *demo.Shop {
 		s, err := demo.NewShop(config)

@@ -418,6 +418,6 @@ func (s *stage) welcome() error {
 	t.printf("     The cups' refund waits for a person: %s payout list\n", s.operator())
 	t.printf("\n%s\n", t.style(bold, "Or call the API yourself"))
 	t.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/payment-systems/available\n", s.secret, base(s.gateway.Addr()))
-	t.printf("\nmilaan demo --auto plays payments through by itself. Ctrl-C ends the demo.\n")
+	t.printf("\nmilaan demo --auto plays payments and a refund through by itself. Ctrl-C ends the demo.\n")
 	return t.err
 }
