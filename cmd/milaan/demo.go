@@ -13,7 +13,7 @@ import (
 
 type demoCommand struct {
 	Dir  string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
-	Auto bool   `help:"Play payments through, print each step with its JSON, and exit."`
+	Auto bool   `help:"Play payments and a refund through, print each step with its JSON, and exit."`
 }
 
 // Help stands under the one line of the command.
@@ -46,7 +46,7 @@ func (g demoGateway) Verify(ctx context.Context) (demo.Books, error) {
 	return demo.Books{
 		Credits: report.Credits, Claims: report.Claims, Deposits: report.Deposits, Postings: report.Postings,
 		Postbacks: report.Postbacks, AuditEntries: report.AuditEntries,
-		Held: report.Held, Unclaimed: report.Unclaimed, Owed: report.Owed, Fees: report.Fees, Problems: report.Problems,
+		Held: report.Held, Unclaimed: report.Unclaimed, Owed: report.Owed, OnHold: report.OnHold, Fees: report.Fees, Problems: report.Problems,
 	}, err
 }
 

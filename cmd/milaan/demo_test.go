@@ -33,7 +33,9 @@ func TestDemoPlaysThrough(t *testing.T) {
 			" 5. The postback arrives", `more"`, "both signatures verified", `answered {"status":"ok"}`,
 			" 6. The shop asks for the status", " 7. The same activation again", "still one deposit",
 			" 8. A second payment", "credited at once", " 9. Somebody else claims", `"status": "fail"`,
-			"10. The ledger", "every invariant holds; ₹1,248.50 came in", "Everything went as expected.",
+			"10. The first order is refunded by IMPS", "/v2/withdrawal/create", `"withdrawal_status": "failed"`, "may name another account",
+			"11. The customer names another account", `"direction": "outgoing"`, `"withdrawal_status": "success"`, "the order is refunded",
+			"12. The ledger", "every invariant holds; ₹1,248.50 came in, ₹499.00 went out, and ₹749.50 is the shop's", "Everything went as expected.",
 		} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the output lacks %q:\n%s", want, text)
@@ -161,6 +163,23 @@ func (p *payer) until(t *testing.T, want string) {
 	}
 }
 
+// pays fills the bank's UPI app in for an order and pays; fields are what to fill
+// in differently. The payer has the receipt then, with the UTR that is returned.
+func (p *payer) pays(t *testing.T, bank, order string, fields url.Values) (utr string) {
+	t.Helper()
+	p.open(t, order+"/app", nil)
+	if !strings.HasPrefix(p.at.String(), bank+"/?link=") {
+		t.Fatalf("the UPI app opened at %s", p.at)
+	}
+	for _, name := range []string{"payee", "payee_name", "note", "amount", "payer_name", "payer_vpa"} {
+		if !fields.Has(name) {
+			fields.Set(name, p.find(t, `name="`+name+`" value="([^"]*)"`))
+		}
+	}
+	p.open(t, bank+"/pay", fields)
+	return p.find(t, `<output[^>]*>(\d{12})</output>`)
+}
+
 // The way of a payer: the shop, its UPI app, the payment window, and back.
 func TestDemoThroughTheWindow(t *testing.T) {
 	t.Parallel()
@@ -179,17 +198,9 @@ func TestDemoThroughTheWindow(t *testing.T) {
 		p.open(t, shop+"/orders", url.Values{"product": {"chai"}})
 		order := p.at.String()
 
-		phone.open(t, order+"/app", nil)
-		if !strings.HasPrefix(phone.at.String(), bank+"/?link=") {
-			t.Fatalf("the UPI app opened at %s", phone.at)
-		}
 		fields := url.Values{"how": {c.how}, "when": {c.when}}
-		for _, name := range []string{"payee", "payee_name", "note", "amount", "payer_name", "payer_vpa"} {
-			fields.Set(name, phone.find(t, `name="`+name+`" value="([^"]*)"`))
-		}
-		phone.open(t, bank+"/pay", fields)
+		utr := phone.pays(t, bank, order, fields)
 		receipt := phone.at.String()
-		utr := phone.find(t, `<output[^>]*>(\d{12})</output>`)
 
 		p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
 		if !strings.HasPrefix(p.at.String(), gateway+"/pay?") {
@@ -230,12 +241,7 @@ func TestDemoThroughTheWindow(t *testing.T) {
 	p.open(t, shop+"/orders", url.Values{"product": {"chai"}})
 	order := p.at.String()
 	p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
-	phone.open(t, order+"/app", nil)
-	fields := url.Values{"how": {"asked"}, "when": {"now"}, "note": {p.find(t, `note (MLN\w{9})`)}}
-	for _, name := range []string{"payee", "payee_name", "amount", "payer_name", "payer_vpa"} {
-		fields.Set(name, phone.find(t, `name="`+name+`" value="([^"]*)"`))
-	}
-	phone.open(t, bank+"/pay", fields)
+	phone.pays(t, bank, order, url.Values{"how": {"asked"}, "when": {"now"}, "note": {p.find(t, `note (MLN\w{9})`)}})
 	p.until(t, `data-outcome="success"`)
 	d.end(t)
 }
@@ -263,4 +269,49 @@ func TestDemoSparesOtherDatabases(t *testing.T) {
 	if text, err := os.ReadFile(other); err != nil || string(text) != "not the demo's" {
 		t.Errorf("milaan.db is %q now (%v)", text, err)
 	}
+}
+
+// The way back: a paid order is refunded by itself, or, where it is much, once the
+// operator approved it beside the running demo.
+func TestDemoRefunds(t *testing.T) {
+	d := startDemo(t)
+	place := func(name string) string {
+		return (&payer{page: d.text}).find(t, name+` +(http://\S+)`)
+	}
+	shop, bank, gateway := place("Sample shop"), place("Sandbox bank"), place("Gateway")
+	t.Setenv("MILAAN_DATABASE_URL", (&payer{page: d.text}).find(t, `MILAAN_DATABASE_URL=(\S+) milaan payout list`))
+	for _, c := range []struct{ product, ends, amount, says string }{
+		{"chai", "01", "paid", "The bank paid <strong>₹499.00</strong>"},
+		{"chai", "02", "paid", "The refund failed"},
+		{"chai", "01", "much", "The gateway refused to refund ₹999.00: insufficient balance."},
+		{"kulhad", "01", "paid", "A person has to approve this refund"},
+	} {
+		p, phone := newPayer(t), newPayer(t)
+		p.open(t, shop+"/orders", url.Values{"product": {c.product}})
+		order := p.at.String()
+		utr := phone.pays(t, bank, order, url.Values{"how": {"asked"}, "when": {"now"}})
+		p.open(t, p.find(t, `href="([^"]+)">Pay by UPI</a>`), nil)
+		p.open(t, gateway+p.find(t, `action="(/pay/[^"#]+/utr)`), url.Values{"utr": {utr}})
+		p.open(t, order, nil)
+		p.until(t, "Paid. Thank you!")
+
+		fields := url.Values{"ends": {c.ends}, "amount": {c.amount}}
+		for _, name := range []string{"account", "name", "ifsc"} {
+			fields.Set(name, p.find(t, `name="`+name+`" value="([^"]*)"`))
+		}
+		p.open(t, order+"/refund", fields)
+		p.until(t, c.says)
+		if c.product == "kulhad" {
+			var out, errs bytes.Buffer
+			if code := run(t.Context(), []string{"payout", "list"}, &out, &errs); code != exitDone {
+				t.Fatalf("exit code %d: %s", code, &errs)
+			}
+			number := (&payer{page: out.String()}).find(t, `(?m)^(\d+) `)
+			if code := run(t.Context(), []string{"payout", "approve", number}, &out, &errs); code != exitDone {
+				t.Fatalf("exit code %d: %s", code, &errs)
+			}
+			p.until(t, "The bank paid <strong>₹749.50</strong>")
+		}
+	}
+	d.end(t)
 }

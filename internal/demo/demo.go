@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -48,7 +49,7 @@ type Gateway interface {
 // in paise, and the invariants that do not hold.
 type Books struct {
 	Credits, Claims, Deposits, Postings, Postbacks, AuditEntries int64
-	Held, Unclaimed, Owed, Fees                                  money.Paise
+	Held, Unclaimed, Owed, OnHold, Fees                          money.Paise
 	Problems                                                     []string
 }
 
@@ -67,7 +68,7 @@ type Options struct {
 	// ports. Empty tries 8080 to 8082 and takes free ports instead of those in
 	// use.
 	Listen string
-	// Auto plays payments through and ends.
+	// Auto plays payments and a refund through and ends.
 	Auto bool
 	// Open opens the gateway. An error of listening is a *net.OpError.
 	Open func(context.Context, Installation) (Gateway, error)
@@ -206,8 +207,8 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 		return nil, err
 	}
 	if s.shop, err = NewShop(ShopConfig{
-		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, Keys: settings.Keys,
-		URL: settings.Shop, Bank: base(s.bankAt.Addr()), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
+		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, WithdrawalKey: settings.WithdrawalKey,
+		Keys: settings.Keys, URL: settings.Shop, Bank: base(s.bankAt.Addr()), Operator: s.operator(), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -217,6 +218,9 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 	})
 	return s, err
 }
+
+// operator begins a command of whoever runs the gateway: it works beside the demo.
+func (s *stage) operator() string { return "MILAAN_DATABASE_URL=" + s.database + " milaan" }
 
 // close releases what a stage that never played has open.
 func (s *stage) close() error {
@@ -289,7 +293,7 @@ var installation string
 type settings struct {
 	Merchant, Secret, WithdrawalKey string
 	Shop                            string // the origin of its pages
-	Keys                            PostbackKeys
+	Keys                            client.Keys
 	Accounts                        []walletAccount
 }
 
@@ -302,7 +306,7 @@ type walletAccount struct {
 func newSettings(shop string) settings {
 	return settings{
 		Merchant: "shop", Secret: rand.Text(), WithdrawalKey: rand.Text(), Shop: shop,
-		Keys: PostbackKeys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
+		Keys: client.Keys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
 		Accounts: []walletAccount{
 			{Wallet: "main", Method: "upi_l", Name: "Sample Shop", VPA: "sample.shop@sandbox", Feed: "bank-main", Token: rand.Text()},
 			{Wallet: "second", Method: "upi_ib", Name: "Sample Shop Two", VPA: "sample.shop2@sandbox", Feed: "bank-second", Token: rand.Text()},

@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/internal/demo"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/money"
 )
 
@@ -26,11 +29,13 @@ type gateway struct {
 	outcome string              // for activations and their status
 	claimed bool                // whether there is a claim to ask the status of
 	bodies  map[string][]string // requests by path
+	payout  string              // answer to withdrawals; none at all where it is empty
+	state   string              // of a withdrawal
 }
 
 func newGateway(t *testing.T) *gateway {
 	t.Helper()
-	g := &gateway{outcome: `{"status":"possible_transaction_created","message":"…"}`, bodies: make(map[string][]string)}
+	g := &gateway{outcome: `{"status":"possible_transaction_created","message":"…"}`, bodies: make(map[string][]string), payout: `{"status":"ok","withdrawal_id":"-"}`, state: "processing"}
 	g.Server = httptest.NewServer(g)
 	t.Cleanup(g.Close)
 	return g
@@ -43,6 +48,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.bodies[r.URL.Path] = append(g.bodies[r.URL.Path], string(body))
 	answer := g.outcome
 	switch path := r.URL.Path; {
+	case path == "/v2/withdrawal/create":
+		if r.URL.Query().Get("merchant") != "shop" || payout.VerifySignature("wkey", body) != nil {
+			http.Error(w, "Forbidden", http.StatusForbidden)
+			return
+		}
+		if answer = g.payout; answer == "" {
+			panic(http.ErrAbortHandler)
+		}
 	case r.Header.Get("Authorization") != "Bearer s3cret":
 		http.Error(w, "Not found", http.StatusNotFound)
 		return
@@ -54,6 +67,10 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer = strings.TrimSuffix(g.outcome, "}") + `,"custom_transaction_id":"` + r.URL.Query().Get("custom_transaction_id") + `"}`
 	case path == "/api/v1/transaction/status":
 		answer = `{"status":"fail","message":"This custom_transaction_id is not known"}`
+	case path == "/v2/withdrawal/status":
+		answer = fmt.Sprintf(`{"status":"ok","withdrawal_id":%q,"withdrawal_status":%q}`, r.URL.Query().Get("withdrawal_id"), g.state)
+	case path == "/v2/balance":
+		answer = `{"status":"ok","balances":[{"currency_code":"INR","balance":1000,"held":400.5,"available":599.5}]}`
 	case strings.HasPrefix(path, "/feeds/"):
 		answer = `{"accepted":1,"duplicate":0,"matched":0,"refused":[]}`
 	}
@@ -66,19 +83,28 @@ func (g *gateway) say(outcome string) {
 	g.outcome, g.claimed = outcome, true
 }
 
+// pays sets what withdrawals are answered with, and the state that is told of them.
+func (g *gateway) pays(answer, state string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.payout, g.state = answer, state
+}
+
 func (g *gateway) calls(path string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.bodies[path]
 }
 
-var keys = demo.PostbackKeys{AccessKey: "AK", PrivateKey: "PK", WebhookSecret: "hook"}
+var keys = client.Keys{AccessKey: "AK", PrivateKey: "PK", WebhookSecret: "hook"}
+
+const operator = "MILAAN_DATABASE_URL=sqlite:///home/somebody/a-long-name-of-a-folder/demo.db milaan"
 
 func newShop(t *testing.T) (*demo.Shop, *gateway) {
 	t.Helper()
 	g := newGateway(t)
 	s, err := demo.NewShop(demo.ShopConfig{
-		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example",
+		Gateway: g.URL, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey", Keys: keys, URL: "http://shop.example", Bank: "http://bank.example", Operator: operator,
 		File: filepath.Join(t.TempDir(), "shop.json"), Now: time.Now, Log: quiet,
 	})
 	if err != nil {

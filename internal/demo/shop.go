@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -25,21 +26,27 @@ var (
 
 // ShopConfig is what a shop works with; every field is needed.
 type ShopConfig struct {
-	Gateway  string // base URL of the gateway's API and of its payment window
-	Merchant string // the shop's id at the gateway
-	Secret   string // the merchant's pluginapi_secret
-	Keys     PostbackKeys
-	URL      string // base URL of the shop itself: payers come back to it
-	Bank     string // base URL of the sandbox bank, for the link to its UPI app
-	File     string // where the orders are kept
-	Now      func() time.Time
-	Log      *slog.Logger
+	Gateway       string      // base URL of the gateway's API and of its payment window
+	Merchant      string      // the shop's id at the gateway
+	Secret        string      // the merchant's pluginapi_secret
+	WithdrawalKey string      // the merchant's withdrawal_private_key: it signs refunds
+	Keys          client.Keys // to verify postbacks with
+	URL           string      // base URL of the shop itself: payers come back to it
+	Bank          string      // base URL of the sandbox bank, for the link to its UPI app
+	Operator      string      // what a command of the gateway's operator begins with, to be shown: milaan
+	File          string      // where the orders are kept
+	Now           func() time.Time
+	Log           *slog.Logger
 }
 
 // Shop is a merchant of the gateway. It learns of money only by postback.
 type Shop struct {
 	config  ShopConfig
 	gateway caller
+	sdk     *client.Client   // for refunds
+	proof   *client.Verifier // of postbacks
+
+	refunding sync.Mutex // a refund asked for twice is asked for one after the other
 
 	mu      sync.Mutex
 	orders  map[string]*Order
@@ -48,8 +55,20 @@ type Shop struct {
 
 // NewShop opens a shop with the orders that its file has.
 func NewShop(c ShopConfig) (*Shop, error) {
+	proof, err := client.NewVerifier(c.Keys)
+	if err != nil {
+		return nil, err
+	}
+	// A page is waiting: the customer is told, rather than the call repeated.
+	sdk, err := client.New(client.Config{
+		API: c.Gateway, Merchant: c.Merchant, Secret: c.Secret, WithdrawalKey: c.WithdrawalKey,
+		HTTP: &http.Client{Transport: recorder{c.Now}}, Timeout: callTimeout, Retries: -1,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s := &Shop{
-		config: c, orders: make(map[string]*Order), changed: make(chan struct{}),
+		config: c, sdk: sdk, proof: proof, orders: make(map[string]*Order), changed: make(chan struct{}),
 		gateway: caller{base: c.Gateway, token: c.Secret, client: &http.Client{}, now: c.Now},
 	}
 	return s, load(c.File, &s.orders)
@@ -74,6 +93,7 @@ type Order struct {
 
 	Returned Kind // what a payer brought back from the window, verified; empty before
 	Receipts []Receipt
+	Refunds  []Refund   // oldest first; all but the last are over
 	Trail    []Exchange // every call about it, oldest first
 }
 
@@ -90,9 +110,11 @@ type State string
 
 // States of an order.
 const (
-	Awaiting State = "awaiting payment"
-	Checking State = "checking"
-	Paid     State = "paid"
+	Awaiting  State = "awaiting payment"
+	Checking  State = "checking"
+	Paid      State = "paid"
+	Refunding State = "refund under way"
+	Refunded  State = "refunded"
 )
 
 // State tells how the order stands. It is paid when a postback brought exactly
@@ -101,14 +123,23 @@ const (
 func (o *Order) State() State {
 	claimed := o.Status != "" && o.Status != statusFail
 	returned := o.Status == "" && (o.Returned == Success || o.Returned == Pending)
-	switch {
-	case slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.Amount == o.Total }):
+	switch r := o.Refund(); {
+	case o.paid() && (r == nil || r.Over()):
 		return Paid
+	case o.paid() && r.State == client.WithdrawalSucceeded:
+		return Refunded
+	case o.paid():
+		return Refunding
 	case len(o.Receipts) == 0 && (claimed || returned):
 		return Checking
 	default:
 		return Awaiting
 	}
+}
+
+// paid says whether the order was paid, whatever was refunded since.
+func (o *Order) paid() bool {
+	return slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.Amount == o.Total })
 }
 
 // Received is what the postbacks brought.
@@ -121,16 +152,14 @@ func (o *Order) Received() (sum money.Paise) {
 
 func (o *Order) clone() *Order {
 	c := *o
-	c.Receipts, c.Trail = slices.Clone(o.Receipts), slices.Clone(o.Trail)
+	c.Receipts, c.Refunds, c.Trail = slices.Clone(o.Receipts), slices.Clone(o.Refunds), slices.Clone(o.Trail)
 	return &c
 }
 
-// note keeps an exchange, within bounds.
-func (o *Order) note(x Exchange) {
-	const most = 40
-	if len(o.Trail) < most {
-		o.Trail = append(o.Trail, x)
-	}
+// note keeps exchanges, within bounds.
+func (o *Order) note(said ...Exchange) {
+	const most = 60
+	o.Trail = append(o.Trail, said[:min(len(said), max(most-len(o.Trail), 0))]...)
 }
 
 // change carries out a change of an order and keeps it. On an error, the
@@ -251,7 +280,7 @@ func (s *Shop) Claim(ctx context.Context, id string, utr upi.UTR) (*Order, error
 	if err != nil {
 		return nil, err
 	}
-	if o.State() == Paid {
+	if o.paid() {
 		return o, ErrPaid
 	}
 	out, x, err := s.gateway.activate(ctx, activateRequest{
@@ -277,11 +306,15 @@ func (s *Shop) Return(id string, kind Kind) (*Order, error) {
 }
 
 // Refresh asks the gateway how the payment of an order stands, while it is
-// open: the payer may have claimed it in the window.
+// open: the payer may have claimed it in the window. Of one that is paid, it asks
+// how a refund under way stands.
 func (s *Shop) Refresh(ctx context.Context, id string) (*Order, error) {
 	o, err := s.Order(id)
-	if err != nil || o.State() == Paid {
+	switch {
+	case err != nil:
 		return o, err
+	case o.paid():
+		return s.refreshRefund(ctx, o)
 	}
 	out, known, x, err := s.gateway.status(ctx, o.ID)
 	if err != nil || !known || (out.Status == o.Status && out.Message == o.Message) {
@@ -294,22 +327,33 @@ func (s *Shop) Refresh(ctx context.Context, id string) (*Order, error) {
 	})
 }
 
-// Receive takes a verified postback. A repeat changes nothing. An amount other
-// than the order's is written down and pays nothing. A postback for no order
-// of this shop fails with ErrNoOrder.
-func (s *Shop) Receive(p Postback, body string) (*Order, error) {
+// Receive takes a verified postback, of a payment or a refund. A repeat changes
+// nothing. An amount other than the order's is written down and pays nothing. A
+// postback for no order of this shop fails with ErrNoOrder.
+func (s *Shop) Receive(p client.Postback, body string) (*Order, error) {
+	if p.Withdrawal != nil {
+		return s.receiveRefund(p, body)
+	}
 	return s.change(p.CustomID, func(o *Order) error {
 		if o.Customer != p.Label || p.Currency != money.INR {
 			return ErrNoOrder
 		}
-		if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.MessageID == p.MessageID }) {
+		if slices.ContainsFunc(o.Receipts, func(r Receipt) bool { return r.MessageID == p.ID }) {
 			return nil
 		}
-		now := s.config.Now().UTC()
-		o.Receipts = append(o.Receipts, Receipt{MessageID: p.MessageID, UTR: p.UTR, Amount: p.Amount, At: now})
-		o.note(Exchange{At: now, Call: "Postback received, both signatures right", Request: Shorten(body), Status: http.StatusOK, Answer: postbackOK})
+		x := s.received(body)
+		o.Receipts = append(o.Receipts, Receipt{MessageID: p.ID, UTR: p.UTR, Amount: p.Amount, At: x.At})
+		o.note(x)
 		return nil
 	})
+}
+
+// received is a verified postback as an exchange.
+func (s *Shop) received(body string) Exchange {
+	return Exchange{
+		At: s.config.Now().UTC(), Call: "Postback received, both signatures right",
+		Request: Shorten(body), Status: http.StatusOK, Answer: postbackOK,
+	}
 }
 
 // randomID is a name that nobody guesses, short enough to read out.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"errors"
 	"html/template"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/money"
 )
 
@@ -49,6 +51,7 @@ func (s *Shop) Handler() http.Handler {
 	mux.HandleFunc("GET /orders/{id}", pages.order)
 	mux.HandleFunc("GET /orders/{id}/pay", pages.pay)
 	mux.HandleFunc("GET /orders/{id}/app", pages.app)
+	mux.HandleFunc("POST /orders/{id}/refund", pages.refund)
 	mux.HandleFunc("GET /return", pages.back)
 	mux.HandleFunc("GET /embed.js", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, web, "web/embed.js")
@@ -81,9 +84,15 @@ func (d shopDoor) products(w http.ResponseWriter, r *http.Request) {
 type orderView struct {
 	*Order
 	Item    Product
-	Step    int    // of three: placed, checking, paid
+	Step    int    // placed, checking, paid, being refunded, refunded
 	Window  string // the link to the payment window
 	Gateway string // its origin
+
+	// Of an order that is paid.
+	Balance  *client.Balance // of the shop; nil where it is not known
+	Form     refundForm
+	Outcomes []struct{ Ends, Text string }
+	Operator string
 }
 
 func newOrderView(o *Order) orderView {
@@ -96,6 +105,10 @@ func newOrderView(o *Order) orderView {
 		v.Step = 3
 	case Checking:
 		v.Step = 2
+	case Refunding:
+		v.Step = 4
+	case Refunded:
+		v.Step = 5
 	}
 	return v
 }
@@ -148,16 +161,29 @@ func (d shopDoor) order(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusNotFound, err)
 		return
 	}
+	d.showOrder(w, r, http.StatusOK, o, blankRefund(o), err)
+}
+
+func (d shopDoor) showOrder(w http.ResponseWriter, r *http.Request, status int, o *Order, f refundForm, problem error) {
 	data := newOrderView(o)
 	data.Window, data.Gateway = d.paymentLink(o), d.config.Gateway
-	v := view{Title: "Your order", Data: data}
-	if err != nil {
-		v.Error = sentence(err)
+	if o.paid() {
+		data.Form, data.Outcomes, data.Operator = f, outcomes, d.config.Operator
+		balance, x, err := d.Balance(r.Context())
+		o.note(x) // shown, and not kept: it is asked anew for every page
+		if err == nil {
+			data.Balance = &balance
+		}
+		problem = cmp.Or(problem, err)
 	}
-	if o.State() == Checking {
+	v := view{Title: "Your order", Data: data}
+	if problem != nil {
+		v.Error = sentence(problem)
+	}
+	if s := o.State(); s == Checking || s == Refunding {
 		v.Refresh = 2
 	}
-	d.show(w, r, http.StatusOK, "order", v)
+	d.show(w, r, status, "order", v)
 }
 
 // pay shows the payment window within a page of the shop.
@@ -167,7 +193,7 @@ func (d shopDoor) pay(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, r, http.StatusNotFound, err)
 		return
 	}
-	if o.State() == Paid {
+	if o.paid() {
 		http.Redirect(w, r, "/orders/"+o.ID, http.StatusSeeOther)
 		return
 	}
@@ -223,7 +249,7 @@ func (d shopDoor) postback(w http.ResponseWriter, r *http.Request) {
 		d.config.Log.WarnContext(r.Context(), "the shop refused a postback", "error", err)
 		answer = postbackFail
 		switch {
-		case errors.Is(err, ErrPostback):
+		case errors.Is(err, client.ErrPostback):
 			status = http.StatusForbidden
 		case errors.Is(err, ErrNoOrder):
 			status = http.StatusNotFound
@@ -241,7 +267,7 @@ func (d shopDoor) receive(r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	p, err := VerifyPostback(r.Header, body, d.config.Keys)
+	p, err := d.proof.Verify(r.Header, body, d.config.Now())
 	if err != nil {
 		return err
 	}

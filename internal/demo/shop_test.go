@@ -17,17 +17,24 @@ import (
 	"github.com/milaan/milaan/money"
 )
 
+// genuineSecrets are what the gateway signs with.
+var genuineSecrets = directory.MerchantSecrets{AccessKey: "AK", PrivateKey: "PK", Webhook: "hook"}
+
 // genuine is a postback for an order as the gateway itself makes it.
 func genuine(o *demo.Order, id int64, amount money.Paise) (http.Header, []byte) {
-	return signed(o, id, amount, directory.MerchantSecrets{AccessKey: "AK", PrivateKey: "PK", Webhook: "hook"})
+	return signed(o, id, amount, genuineSecrets)
 }
 
 func signed(o *demo.Order, id int64, amount money.Paise, secrets directory.MerchantSecrets) (http.Header, []byte) {
-	merchant := &directory.Merchant{ID: "shop", Timezone: "Asia/Kolkata", Secrets: secrets}
-	event := &postback.Event{
+	return sealed(&postback.Event{
 		ID: id, Merchant: "shop", Method: o.Method, Label: o.Customer, CustomID: o.ID, UTR: "355015818634",
 		Amount: amount, Currency: money.INR, CreditID: 7, Payer: "asha@sandbox", CreatedAt: time.Now(), ActivatedAt: time.Now(),
-	}
+	}, secrets)
+}
+
+// sealed is an event as the gateway sends it.
+func sealed(event *postback.Event, secrets directory.MerchantSecrets) (http.Header, []byte) {
+	merchant := &directory.Merchant{ID: "shop", Timezone: "Asia/Kolkata", Secrets: secrets}
 	rates, err := fx.Bundled()
 	if err != nil {
 		panic(err)
@@ -69,7 +76,7 @@ func TestPostbackPays(t *testing.T) {
 
 func TestPostbackRefused(t *testing.T) {
 	t.Parallel()
-	secrets := directory.MerchantSecrets{AccessKey: "AK", PrivateKey: "PK", Webhook: "hook"}
+	secrets := genuineSecrets
 	wrong := func(edit func(*directory.MerchantSecrets)) directory.MerchantSecrets {
 		s := secrets
 		edit(&s)

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -33,11 +34,11 @@ func (s *stage) walk(ctx context.Context) error {
 		return err
 	}
 	w := &walk{stage: s, terminal: newTerminal(s.Out), before: before}
-	w.printf("%s\n", w.style(bold, "milaan demo: two payments, played through by themselves"))
+	w.printf("%s\n", w.style(bold, "milaan demo: two payments and a refund, played through by themselves"))
 	w.printf("Sandbox: no real money. Gateway %s, shop %s, bank %s\n", base(s.gateway.Addr()), base(s.shopAt.Addr()), base(s.bankAt.Addr()))
 	for _, step := range []func(context.Context) error{
 		w.order, w.pay, w.claimEarly, w.reportCredit, w.awaitPostback, w.askStatus,
-		w.claimAgain, w.payKnown, w.claimForeign, w.verify,
+		w.claimAgain, w.payKnown, w.claimForeign, w.refundFails, w.refundArrives, w.verify,
 	} {
 		if err := step(ctx); err != nil {
 			if ctx.Err() != nil {
@@ -58,6 +59,7 @@ type walk struct {
 	first    *Order
 	transfer *Transfer
 	credited money.Paise
+	refunded money.Paise
 	deposits int64
 }
 
@@ -151,13 +153,17 @@ func (w *walk) awaitPostback(ctx context.Context) error {
 	}
 	for _, x := range o.Trail {
 		if strings.HasPrefix(x.Call, "Postback") {
-			w.json(x.Request)
-			w.right("both signatures verified: sha1 in the body, Standard Webhooks in the headers")
-			w.right("answered %s", x.Answer)
+			w.postback(x)
 		}
 	}
 	w.right("%s is the order's total: the order is %s", rupees(o.Received()), o.State())
 	return nil
+}
+
+func (w *walk) postback(x Exchange) {
+	w.json(x.Request)
+	w.right("both signatures verified: sha1 in the body, Standard Webhooks in the headers")
+	w.right("answered %s", x.Answer)
 }
 
 // paid waits until a postback has paid the order.
@@ -264,6 +270,87 @@ func (w *walk) claimForeign(ctx context.Context) error {
 	return nil
 }
 
+func (w *walk) refundFails(ctx context.Context) error {
+	w.step("The first order is refunded by IMPS, to an account whose bank refuses it")
+	o, err := w.refund(ctx, "02")
+	if err != nil {
+		return err
+	}
+	r := o.Refund()
+	if err := expect(r.State == client.WithdrawalFailed && o.State() == Paid, "the refund is %q, the order %s", r.State, o.State()); err != nil {
+		return err
+	}
+	w.right("the postback says %s: the order is %s, and the customer may name another account", r.State, o.State())
+	return w.balance(ctx)
+}
+
+func (w *walk) refundArrives(ctx context.Context) error {
+	w.step("The customer names another account")
+	o, err := w.refund(ctx, "01")
+	if err != nil {
+		return err
+	}
+	r := o.Refund()
+	if err := expect(r.State == client.WithdrawalSucceeded && r.BankRef != "" && o.State() == Refunded, "the refund is %q, the order %s", r.State, o.State()); err != nil {
+		return err
+	}
+	w.refunded += r.Amount
+	w.right("the postback says %s, bank reference %s: the order is %s", r.State, r.BankRef, o.State())
+	return w.balance(ctx)
+}
+
+// refund gives the first order's money back to an account of the sandbox, and
+// waits for the postback of how that ended.
+func (w *walk) refund(ctx context.Context, ends string) (*Order, error) {
+	o, err := w.shop.Order(w.first.ID)
+	if err != nil {
+		return nil, err
+	}
+	said := len(o.Trail)
+	form := blankRefund(o)
+	form.Ends = ends
+	to, err := form.payee()
+	if err != nil {
+		return nil, err
+	}
+	if o, err = w.shop.Refund(ctx, o.ID, to, o.Total); err != nil {
+		return nil, err
+	}
+	if err := expect(o.Refund().Refused == "", "the gateway refused it: %s", o.Refund().Refused); err != nil {
+		return nil, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	o, err = w.shop.Wait(waiting, o.ID, func(o *Order) bool { return o.Refund().State.Final() })
+	if err != nil {
+		return nil, errors.Join(expect(false, "no postback told of the refund within %v", patience), err)
+	}
+	for _, x := range o.Trail[said:] {
+		if strings.HasPrefix(x.Call, "Postback") {
+			w.printf("    %s\n", w.style(faint, "the postback"))
+			w.postback(x)
+		} else {
+			w.exchange(x)
+		}
+	}
+	return o, nil
+}
+
+// balance shows what the shop has, and that nothing is missing of it.
+func (w *walk) balance(ctx context.Context) error {
+	b, x, err := w.shop.Balance(ctx)
+	if err != nil {
+		return err
+	}
+	w.exchange(x)
+	want := w.before.Owed + w.credited - w.refunded
+	if err := expect(b.Available == want, "the shop has %s instead of %s", rupees(b.Available), rupees(want)); err != nil {
+		return err
+	}
+	w.right("the shop has %s", rupees(b.Available))
+	return nil
+}
+
 func (w *walk) verify(ctx context.Context) error {
 	w.step("The ledger is recomputed, as milaan verify does")
 	b, err := w.gateway.Verify(ctx)
@@ -281,7 +368,7 @@ func (w *walk) verify(ctx context.Context) error {
 		{"credits", b.Credits}, {"claims", b.Claims}, {"deposits", b.Deposits},
 		{"postings", b.Postings}, {"postbacks", b.Postbacks}, {"audit entries", b.AuditEntries},
 		{"on wallets", rupees(b.Held)}, {"unclaimed", rupees(b.Unclaimed)},
-		{"owed to merchants", rupees(b.Owed)}, {"fees earned", rupees(b.Fees)},
+		{"owed to merchants", rupees(b.Owed)}, {"held for payouts", rupees(b.OnHold)}, {"fees earned", rupees(b.Fees)},
 	} {
 		if _, err := fmt.Fprintf(table, "    %s\t%v\n", row.name, row.value); err != nil {
 			return err
@@ -290,12 +377,13 @@ func (w *walk) verify(ctx context.Context) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	deposits, owed, held := b.Deposits-w.before.Deposits, b.Owed-w.before.Owed, b.Held-w.before.Held
-	if err := expect(deposits == w.deposits && owed == w.credited && held == w.credited,
-		"%d deposits, %s owed and %s on wallets instead of %d and %s", deposits, rupees(owed), rupees(held), w.deposits, rupees(w.credited)); err != nil {
+	deposits, owed, held := b.Deposits-w.before.Deposits, b.Owed-w.before.Owed, (b.Held-b.OnHold)-(w.before.Held-w.before.OnHold)
+	left := w.credited - w.refunded
+	if err := expect(deposits == w.deposits && owed == left && held == left,
+		"%d deposits, %s owed and %s on wallets instead of %d and %s", deposits, rupees(owed), rupees(held), w.deposits, rupees(left)); err != nil {
 		return err
 	}
-	w.right("every invariant holds; %s came in, and %s is the shop's", rupees(held), rupees(owed))
+	w.right("every invariant holds; %s came in, %s went out, and %s is the shop's", rupees(w.credited), rupees(w.refunded), rupees(owed))
 	return nil
 }
 
@@ -325,9 +413,11 @@ func (s *stage) welcome() error {
 	t.printf("     Back in the shop, the order is paid when the gateway's postback has come.\n")
 	t.printf("  4. Pay late: the window waits for the bank, and turns by itself once the ledger page releases the report.\n")
 	t.printf("  5. Pay a wrong amount or twice, or enter a UTR that was used: none of it pays the order falsely.\n")
-	t.printf("     What waits for a person: MILAAN_DATABASE_URL=%s milaan review list\n", s.database)
+	t.printf("     What waits for a person: %s review list\n", s.operator())
+	t.printf("  6. Get your money back, from a paid order's page: the account's last digits choose what its bank does.\n")
+	t.printf("     The cups' refund waits for a person: %s payout list\n", s.operator())
 	t.printf("\n%s\n", t.style(bold, "Or call the API yourself"))
 	t.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/payment-systems/available\n", s.secret, base(s.gateway.Addr()))
-	t.printf("\nmilaan demo --auto plays payments through by itself. Ctrl-C ends the demo.\n")
+	t.printf("\nmilaan demo --auto plays payments and a refund through by itself. Ctrl-C ends the demo.\n")
 	return t.err
 }
