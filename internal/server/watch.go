@@ -220,6 +220,8 @@ func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
 	// began.
 	jobs := []func() (int64, error){func() (int64, error) {
 		return g.store.DropAssignments(ctx, now.Add(-2*g.config.ClaimTTL), keepHouseBatch)
+	}, func() (int64, error) {
+		return g.store.DropStale(ctx, now, keepHouseBatch)
 	}}
 	if g.config.MessagesKeep > 0 {
 		jobs = append(jobs, func() (int64, error) {
