@@ -102,12 +102,11 @@ func (d *Desk) Remove(ctx context.Context, by string, u *User, from Visitor) err
 	return d.Store.RemoveUser(ctx, u.ID, d.note(by, "user.removed", u, from, u.Email))
 }
 
-// OfferOwner makes the link by which the first owner is made: where there is no
-// user yet. The token is empty where there is one. A link made earlier is good
+// OfferOwner makes the link by which the first owner is made, where there is no
+// owner yet. The token is empty where there is one. A link made earlier is good
 // no more.
 func (d *Desk) OfferOwner(ctx context.Context) (token string, err error) {
-	any, err := d.Store.AnyUser(ctx)
-	if err != nil || any {
+	if any, err := d.Store.AnyOwner(ctx); err != nil || any {
 		return "", err
 	}
 	token, digest := newToken()
@@ -119,7 +118,15 @@ func (d *Desk) OfferOwner(ctx context.Context) (token string, err error) {
 // where it makes the first owner. [ErrNoTicket] where it is not good.
 func (d *Desk) Link(ctx context.Context, token string) (*User, error) {
 	t, err := d.link(ctx, token, d.Store.FindTicket)
-	if err != nil || t.Kind == ownerTicket {
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind == ownerTicket {
+		// The command line may have made one meanwhile.
+		any, err := d.Store.AnyOwner(ctx)
+		if err == nil && any {
+			err = ErrNoTicket
+		}
 		return nil, err
 	}
 	u, err := d.Store.FindUser(ctx, t.User)

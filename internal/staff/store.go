@@ -29,8 +29,8 @@ type Store interface {
 	// Users lists users whose e-mail address has a text in it, by address, from
 	// after the given one on.
 	Users(ctx context.Context, search, after string, limit int) ([]*User, error)
-	// AnyUser reports whether there is a user.
-	AnyUser(ctx context.Context) (bool, error)
+	// AnyOwner reports whether there is an owner.
+	AnyOwner(ctx context.Context) (bool, error)
 
 	// OpenSession keeps a session in place of another, or of none where that is
 	// the zero digest. [ErrNoSession] where the other is gone.

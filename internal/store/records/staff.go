@@ -203,10 +203,10 @@ func (p people) Users(ctx context.Context, search, after string, limit int) (lis
 	return list, err
 }
 
-// AnyUser reports whether there is a user.
-func (p people) AnyUser(ctx context.Context) (bool, error) {
+// AnyOwner reports whether there is an owner.
+func (p people) AnyOwner(ctx context.Context) (bool, error) {
 	var n int64
-	err := p.Read.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM staff LIMIT 1) AS one`).Scan(&n)
+	err := p.Read.QueryRowContext(ctx, `SELECT count(*) FROM staff WHERE owner = 1`).Scan(&n)
 	return n > 0, err
 }
 

@@ -115,6 +115,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Statements", testStatements},
 		{"Payouts", testPayouts},
 		{"Keeping", testKeeping},
+		{"Staff", testStaff},
+		{"Backlog", testBacklog},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
