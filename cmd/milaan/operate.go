@@ -25,7 +25,7 @@ type serveCommand struct{}
 const gcPercent = 400
 
 // Run serves until the program is told to stop.
-func (serveCommand) Run(ctx context.Context, s *settings) error {
+func (serveCommand) Run(ctx context.Context, s *settings, term terminal) error {
 	config, err := s.load()
 	if err != nil {
 		return err
@@ -38,6 +38,14 @@ func (serveCommand) Run(ctx context.Context, s *settings) error {
 	gateway, err := server.Open(ctx, config, config.Logger())
 	if err != nil {
 		return err
+	}
+	link, err := gateway.OwnerLink(ctx)
+	if err != nil {
+		return errors.Join(err, gateway.Close())
+	}
+	if link != "" {
+		// For the person at the terminal alone: it is no line of the log.
+		_, _ = fmt.Fprintf(term.err, "\nNobody can sign in to the console yet. Make its first owner within the hour:\n\n  %s\n\n", link)
 	}
 	return gateway.Run(ctx)
 }

@@ -63,6 +63,12 @@ type Config struct {
 	NoticeMailFrom      string           `koanf:"notice_mail_from" help:"Sender of those mails."`
 	NoticeMailTo        string           `koanf:"notice_mail_to" help:"Their recipients, separated by commas."`
 
+	Console          string           `koanf:"console" help:"on or off: the pages of operators and merchants, at /console."`
+	ConsoleHost      string           `koanf:"console_host" help:"The one host that has the console, without port, such as console.example.com; every host that is no merchant's where empty."`
+	OIDCIssuer       string           `koanf:"oidc_issuer" help:"OpenID Connect provider whose verified e-mail addresses sign existing users in: https://accounts.example.com; none where empty."`
+	OIDCClientID     string           `koanf:"oidc_client_id" help:"What that provider knows this installation by; it answers at /console/sign-in/provider/answer."`
+	OIDCClientSecret directory.Secret `koanf:"oidc_client_secret" help:"The secret that goes with it."`
+
 	RatesURL   string        `koanf:"rates_url" help:"Exchange rates: URL or file in the ECB's or open exchange rates' form; the bundled ones where empty."`
 	RatesEvery time.Duration `koanf:"rates_every" help:"How often exchange rates are read."`
 
@@ -114,12 +120,19 @@ func DefaultConfig() Config {
 		UnverifiedMax:      p.UnverifiedMax,
 		WalletNotShown:     p.Shown,
 		MessagesKeep:       180 * 24 * time.Hour,
+		Console:            consoleOn,
 		RatesEvery:         6 * time.Hour,
 		LogLevel:           slog.LevelInfo,
 		LogFormat:          "text",
 		StopAfter:          20 * time.Second,
 	}
 }
+
+// The console is on or off.
+const (
+	consoleOn  = "on"
+	consoleOff = "off"
+)
 
 // envPrefix starts every setting's name in the environment.
 const envPrefix = "MILAAN_"
@@ -196,6 +209,9 @@ func (c Config) validate() error {
 	if _, err := c.noticeSenders(nil); err != nil {
 		errs = append(errs, err)
 	}
+	if err := c.validateConsole(); err != nil {
+		errs = append(errs, err)
+	}
 	if c.RatesEvery < time.Minute {
 		errs = append(errs, errors.New("rates_every must be a minute or more"))
 	}
@@ -204,6 +220,20 @@ func (c Config) validate() error {
 	}
 	if _, err := store.ParseLocation(c.DatabaseURL); err != nil {
 		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateConsole() error {
+	var errs []error
+	if c.Console != consoleOn && c.Console != consoleOff {
+		errs = append(errs, fmt.Errorf("console must be on or off, not %q", c.Console))
+	}
+	if strings.ContainsAny(c.ConsoleHost, ":/ ") {
+		errs = append(errs, errors.New("console_host is a host alone, without scheme and port: console.example.com"))
+	}
+	if c.OIDCIssuer != "" && (c.OIDCClientID == "" || c.OIDCClientSecret == "") {
+		errs = append(errs, errors.New("oidc_issuer needs oidc_client_id and oidc_client_secret, which the provider gives"))
 	}
 	return errors.Join(errs...)
 }

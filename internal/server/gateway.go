@@ -26,6 +26,7 @@ import (
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
 )
@@ -125,6 +126,7 @@ type Gateway struct {
 	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
+	staff     *staff.Desk
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
@@ -246,7 +248,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		return err
 	}
 	g.door = g.window.Before(mux)
-	return nil
+	return g.openConsole()
 }
 
 // registerRates shows how old the exchange rates are.

@@ -223,6 +223,8 @@ func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
 		return g.store.DropAssignments(ctx, now.Add(-2*g.config.ClaimTTL), keepHouseBatch)
 	}, func() (int64, error) {
 		return g.store.DropAnswers(ctx, now.Add(-access.AnswersKept), keepHouseBatch)
+	}, func() (int64, error) {
+		return g.store.DropStale(ctx, now, keepHouseBatch)
 	}}
 	if g.config.MessagesKeep > 0 {
 		jobs = append(jobs, func() (int64, error) {

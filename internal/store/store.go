@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/postgres"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/internal/store/sqlite"
@@ -63,6 +64,12 @@ type Store interface {
 	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DropAttempts forgets attempts to deliver that began before a time.
 	DropAttempts(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Staff keeps the people who sign in.
+	Staff() staff.Store
+	// DropStale forgets sessions that are over, links and steps that are too old.
+	DropStale(ctx context.Context, now time.Time, limit int) (int64, error)
+	// Backlog gives what is not settled yet, of a merchant or of all.
+	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
 	// Notices keep what the operator was told.
 	Notices() notice.Store
 	// Disputes lists bound credits that a bank contested.

@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/words"
 	"github.com/milaan/milaan/money"
 )
 
@@ -88,7 +89,7 @@ type link struct {
 	query    url.Values
 	merchant *directory.Merchant
 	dir      *directory.Snapshot
-	langs    *catalogues
+	langs    *words.Languages
 	// loopback allows http to this machine: local use.
 	loopback bool
 	wrong    string // the first parameter that is not valid
@@ -158,7 +159,7 @@ func (l *link) currency() money.Currency {
 
 func (l *link) lang() string {
 	lang := l.query.Get("lang")
-	if lang != "" && l.langs.byTag[lang] == nil {
+	if lang != "" && l.langs.ByTag(lang) == nil {
 		l.refuse("lang")
 		return ""
 	}

@@ -65,13 +65,13 @@ func (d *Door) outcome(v *visit, p *page) error {
 	}
 	p.Refresh = p.Live && !p.Amending // what is being typed is not thrown away
 
-	p.Amount = v.words.money(c.Amount)
+	p.Amount = v.words.Money(c.Amount)
 	at := c.CreatedAt
 	if c.State == deposit.Credited {
-		p.Received, p.Amount, at = true, v.words.money(c.Deposited), c.SettledAt
+		p.Received, p.Amount, at = true, v.words.Money(c.Deposited), c.SettledAt
 	}
 	p.UTR = string(c.UTR)
-	p.Time = v.words.datetime(at.In(v.merchant.Location()))
+	p.Time = v.words.Datetime(at.In(v.merchant.Location()))
 
 	address := map[Kind]string{
 		Success: v.payment.Return.Success, Pending: v.payment.Return.Pending, Fail: v.payment.Return.Fail,

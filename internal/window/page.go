@@ -17,16 +17,22 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/words"
 )
 
 //go:embed web
 var web embed.FS
 
+// langFiles hold one language each: a further file is a further language.
+//
+//go:embed lang/*.json
+var langFiles embed.FS
+
 // page is what one page is made of. Texts are whole sentences in the payer's
 // language; the template escapes them.
 type page struct {
 	status int
-	words  *catalogue
+	words  *words.Language
 
 	Title    string
 	Merchant string // its name; empty where there is none to show
@@ -80,10 +86,10 @@ type page struct {
 type methodChoice struct{ Type, Name string }
 
 // Lang is the language of the page.
-func (p *page) Lang() string { return p.words.tag }
+func (p *page) Lang() string { return p.words.Tag() }
 
 // T is a text of the page's language.
-func (p *page) T(key string, pairs ...string) string { return p.words.text(key, pairs...) }
+func (p *page) T(key string, pairs ...string) string { return p.words.Text(key, pairs...) }
 
 // Receipts are the drawings of where apps show the UTR.
 func (*page) Receipts() []receipt { return receipts[:] }

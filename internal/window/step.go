@@ -67,10 +67,10 @@ func (d *Door) step(v *visit, p *page) error {
 	if v.payment.Method == "" || wants == "method" && p.CanChooseMethod {
 		p.Step, p.State, p.Title = "method", "method", p.T("method.title")
 		if v.payment.Amount > 0 {
-			p.Amount = v.words.money(v.payment.Amount)
+			p.Amount = v.words.Money(v.payment.Amount)
 		}
 		for _, m := range methods {
-			p.Methods = append(p.Methods, methodChoice{m.Type, m.Label(v.words.tag)})
+			p.Methods = append(p.Methods, methodChoice{m.Type, m.Label(v.words.Tag())})
 		}
 		return nil
 	}
@@ -94,7 +94,7 @@ func (d *Door) step(v *visit, p *page) error {
 func (p *page) problem(v *visit, key, text string) {
 	p.Step, p.State, p.Title, p.Text = "problem", "pay", p.T(key), text
 	if v.payment.Amount > 0 {
-		p.Amount = v.words.money(v.payment.Amount)
+		p.Amount = v.words.Money(v.payment.Amount)
 	}
 }
 
@@ -141,14 +141,14 @@ func outOfBounds(m *directory.Method, amount money.Paise) string {
 
 // bounds are the least and the most of a method, in words.
 func (v *visit) bounds(m *directory.Method) string {
-	least, most := v.words.money(m.Min), v.words.money(m.Max)
+	least, most := v.words.Money(m.Min), v.words.Money(m.Max)
 	switch {
 	case m.Min > 0 && m.Max > 0:
-		return v.words.text("amount.bounds", "min", least, "max", most)
+		return v.words.Text("amount.bounds", "min", least, "max", most)
 	case m.Min > 0:
-		return v.words.text("amount.least", "min", least)
+		return v.words.Text("amount.least", "min", least)
 	case m.Max > 0:
-		return v.words.text("amount.most", "max", most)
+		return v.words.Text("amount.most", "max", most)
 	default:
 		return ""
 	}
@@ -159,7 +159,7 @@ func (v *visit) bounds(m *directory.Method) string {
 func (d *Door) pay(v *visit, p *page, method *directory.Method) error {
 	pay := v.payment
 	if which := outOfBounds(method, pay.Amount); which != "" {
-		p.problem(v, "problem.bounds", p.T("problem."+which+".text", "min", v.words.money(method.Min), "max", v.words.money(method.Max)))
+		p.problem(v, "problem.bounds", p.T("problem."+which+".text", "min", v.words.Money(method.Min), "max", v.words.Money(method.Max)))
 		return nil
 	}
 	wallet := v.dir.Wallet(pay.Wallet)
@@ -187,7 +187,7 @@ func (d *Door) pay(v *visit, p *page, method *directory.Method) error {
 		}
 	}
 	p.Step, p.State = "pay", "pay"
-	p.Amount = v.words.money(pay.Amount)
+	p.Amount = v.words.Money(pay.Amount)
 	p.Title = p.T("pay.title", "amount", p.Amount)
 	p.VPA, p.Payee = string(wallet.VPA), wallet.Name
 	left := max(pay.ShownUntil.Sub(v.now), 0)
@@ -242,7 +242,7 @@ func (d *Door) chooseMethod(v *visit) error {
 		return v.toPayment()
 	}
 	if v.payment.Method == "" {
-		return d.show(v, typed{problem: v.words.text("error.method")})
+		return d.show(v, typed{problem: v.words.Text("error.method")})
 	}
 	return v.toPayment()
 }
@@ -268,7 +268,7 @@ func (d *Door) sayAmount(v *visit) error {
 	}
 	if problem != "" {
 		v.payment.Amount = 0 // for this page: it asks again
-		return d.show(v, typed{clip(text), v.words.text(problem, "min", v.words.money(method.Min), "max", v.words.money(method.Max))})
+		return d.show(v, typed{clip(text), v.words.Text(problem, "min", v.words.Money(method.Min), "max", v.words.Money(method.Max))})
 	}
 	if amount != v.payment.Amount {
 		// Another amount may be more than the wallet takes.
@@ -312,7 +312,7 @@ func (d *Door) giveUTR(v *visit) error {
 	text := v.PostFormValue("utr")
 	utr, problem := findUTR(text)
 	if problem != "" {
-		return d.show(v, typed{clip(text), v.words.text(problem)})
+		return d.show(v, typed{clip(text), v.words.Text(problem)})
 	}
 	a := deposit.Activation{
 		Merchant: v.payment.Merchant, CustomID: v.payment.CustomID, Method: v.payment.Method, Label: v.payment.Label,
@@ -340,14 +340,14 @@ func (d *Door) amend(v *visit, a deposit.Activation) error {
 		return v.toPayment()
 	}
 	if !amendable(v.claim) {
-		return d.show(v, typed{problem: v.words.text("utr.error.settled")})
+		return d.show(v, typed{problem: v.words.Text("utr.error.settled")})
 	}
 	allowed, err := d.countAmend(v)
 	if err != nil {
 		return err
 	}
 	if !allowed {
-		return d.show(v, typed{problem: v.words.text("utr.error.spent", "merchant", v.merchant.Name)})
+		return d.show(v, typed{problem: v.words.Text("utr.error.spent", "merchant", v.merchant.Name)})
 	}
 	a.Method, a.Amount = v.claim.Method, v.claim.Amount
 	_, err = d.Desk.Amend(v.Context(), a)
@@ -356,7 +356,7 @@ func (d *Door) amend(v *visit, a deposit.Activation) error {
 	case errors.As(err, &refusal) && refusal.Code == deposit.NotAmendable:
 		return v.toPayment() // it was settled meanwhile
 	case errors.As(err, &refusal):
-		return d.show(v, typed{string(a.UTR), v.words.text("problem.off.text", "merchant", v.merchant.Name)})
+		return d.show(v, typed{string(a.UTR), v.words.Text("problem.off.text", "merchant", v.merchant.Name)})
 	case err != nil:
 		return err
 	}

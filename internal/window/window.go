@@ -25,6 +25,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/words"
 	"github.com/milaan/milaan/money"
 )
 
@@ -77,7 +78,7 @@ const (
 // Door serves payers.
 type Door struct {
 	Config
-	langs *catalogues
+	langs *words.Languages
 	paper *printer
 	site  http.Handler
 
@@ -92,7 +93,7 @@ func New(c Config) (*Door, error) {
 	if c.ClientAddr == nil {
 		c.ClientAddr = connectionAddr
 	}
-	langs, err := loadCatalogues()
+	langs, err := words.Load(langFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -185,7 +186,7 @@ type visit struct {
 	w        http.ResponseWriter
 	now      time.Time
 	dir      *directory.Snapshot
-	words    *catalogue
+	words    *words.Language
 	merchant *directory.Merchant
 	payment  *payment.Payment
 	claim    *deposit.Claim // nil before the payer gave a UTR
@@ -214,7 +215,7 @@ func (d *Door) serve(next func(*visit) error) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		v := &visit{
 			Request: r, w: w, now: d.Now(), dir: d.Directory.Current(),
-			words: d.langs.choose(langOf(r), r.Header.Get("Accept-Language")),
+			words: d.langs.Choose(langOf(r), r.Header.Get("Accept-Language")),
 		}
 		d.paper.protect(w.Header(), "", "") // a redirect has no page to set them
 		if err := next(v); err != nil {
@@ -359,7 +360,7 @@ func (d *Door) ofPayment(next func(*visit) error) func(*visit) error {
 
 // resume takes up a visit's payment where it stands, in its language.
 func (d *Door) resume(v *visit) (err error) {
-	v.words = d.langs.choose(v.payment.Lang, v.Header.Get("Accept-Language"))
+	v.words = d.langs.Choose(v.payment.Lang, v.Header.Get("Accept-Language"))
 	v.claim, err = d.claimOf(v.Context(), v.payment)
 	return err
 }

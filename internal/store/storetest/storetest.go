@@ -116,6 +116,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Payouts", testPayouts},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
+		{"Staff", testStaff},
+		{"Backlog", testBacklog},
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
