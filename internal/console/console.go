@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -80,7 +81,16 @@ func New(c Config) (*Door, error) {
 	return d, nil
 }
 
+// handlers are what serves the table, section by section.
 func (d *Door) handlers() handlers {
+	all := make(handlers)
+	for _, section := range []handlers{d.front(), d.people()} {
+		maps.Copy(all, section)
+	}
+	return all
+}
+
+func (d *Door) front() handlers {
 	return handlers{
 		"GET /static/{file}": d.static,
 
@@ -105,7 +115,11 @@ func (d *Door) handlers() handlers {
 
 		"GET /{$}":                  d.overview,
 		"GET /merchants/{merchant}": d.overview,
+	}
+}
 
+func (d *Door) people() handlers {
+	return handlers{
 		"GET /users":                d.users,
 		"GET /users/add":            d.addUserPage,
 		"POST /users/add":           d.addUser,

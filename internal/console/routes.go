@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/milaan/milaan/internal/staff"
@@ -44,11 +45,17 @@ type route struct {
 	menu bool // the page is in the menu of those who may see it
 }
 
-// table lists every route of the console. There is no way in beside it: a
-// handler whose pattern is not here is refused when the console is made, and so
-// is a row without a handler. docs/console.md shows it, and a test tries every
-// row in every role.
-var table = []route{
+// table lists every route of the console, section by section. There is no way in
+// beside it: a handler whose pattern is not here is refused when the console is
+// made, and so is a row without a handler. docs/console.md shows it, and a test
+// tries every row in every role.
+var table = slices.Concat(
+	frontRoutes,
+	peopleRoutes,
+)
+
+// frontRoutes are the ways in and the first page.
+var frontRoutes = []route{
 	{pattern: "GET /static/{file}", name: "page.static", scope: everybody},
 	{pattern: "GET /sign-in", name: "page.signin", scope: everybody},
 	{pattern: "POST /sign-in", name: "page.signin", scope: everybody},
@@ -66,7 +73,10 @@ var table = []route{
 
 	{pattern: "GET /{$}", name: "page.overview", scope: ofMerchants, needs: staff.SeePayments, menu: true},
 	{pattern: "GET /merchants/{merchant}", name: "page.overview", scope: ofMerchant, needs: staff.SeePayments},
+}
 
+// peopleRoutes are users' own pages and those of their keeper.
+var peopleRoutes = []route{
 	{pattern: "GET /users", name: "page.users", scope: ofInstallation, needs: staff.ManageUsers, menu: true},
 	{pattern: "GET /users/add", name: "page.users.add", scope: ofInstallation, needs: staff.ManageUsers, sure: true},
 	{pattern: "POST /users/add", name: "page.users.add", scope: ofInstallation, needs: staff.ManageUsers, sure: true},
