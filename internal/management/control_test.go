@@ -254,6 +254,8 @@ func TestEndpointsAreControlled(t *testing.T) {
 	o.mustRefuse(http.StatusNotFound, "not-found", post(operator, "endpoints/pause?merchant=nobody", ""))
 	o.mustRefuse(http.StatusNotFound, "not-found", post(shop, "endpoints/pause?merchant=cafe", ""))
 	o.MustVerify()
+	o.mustApply("merchants: [{id: bare, name: Bare}]\nwallets: []\nfeeds: []\npayouts: []\n")
+	stand(operator, "", "bare none") // and nothing of those that are gone
 }
 
 // mustAskFor has a merchant ask for a withdrawal.

@@ -75,8 +75,8 @@ type Resent struct {
 // Endpoint is where a merchant's server stands, which takes its postbacks.
 type Endpoint struct {
 	Merchant  string     `json:"merchant"`
-	State     string     `json:"state" enum:"open,failing,paused,disabled" doc:"open: sent to; failing: probed with one postback at a time; paused: held until it is resumed; disabled: it failed for days or said that it is gone, held until it is enabled."`
-	Since     *time.Time `json:"since,omitempty" doc:"Absent where it is open."`
+	State     string     `json:"state" enum:"open,failing,paused,disabled,none" doc:"open: sent to; failing: probed with one postback at a time; paused: held until it is resumed; disabled: it failed for days or said that it is gone, held until it is enabled; none: held, as there is no postback URL or no private key to sign with."`
+	Since     *time.Time `json:"since,omitempty" doc:"Of failing, paused and disabled."`
 	Why       string     `json:"why,omitempty"`
 	PublicKey string     `json:"public_key,omitempty" doc:"What the ed25519 signature is verified with, where there is one." example:"whpk_…"`
 }
@@ -262,7 +262,7 @@ func (d *Door) testEndpoint(ctx context.Context, in *struct{ Whose }) (*output[A
 
 func (d *Door) listEndpoints(ctx context.Context, in *struct {
 	Whose
-	State string `query:"state" enum:"open,failing,paused,disabled"`
+	State string `query:"state" enum:"open,failing,paused,disabled,none"`
 }) (*output[List[Endpoint]], error) {
 	var merchants []*directory.Merchant
 	if c := callOf(ctx); c.merchant == nil && in.Merchant == "" {
@@ -292,6 +292,9 @@ func (d *Door) endpoints(ctx context.Context, merchants []*directory.Merchant) (
 	out := make([]Endpoint, len(merchants))
 	for i, m := range merchants {
 		out[i] = Endpoint{Merchant: m.ID, State: string(postback.EndpointOpen)}
+		if m.PostbackURL == "" || m.Secrets.PrivateKey == "" {
+			out[i].State = "none"
+		}
 		if at := slices.IndexFunc(stands, func(e postback.Endpoint) bool { return e.Merchant == m.ID }); at >= 0 {
 			e := &stands[at]
 			out[i].State, out[i].Since, out[i].Why = string(e.State), instant(e.Since), e.Why
