@@ -138,6 +138,7 @@ func testAccess(t *testing.T, fresh Fresh) {
 		{"accounts", Setup{}, testAccounts},
 		{"an account with withdrawals", desks, testAccountWithdrawals},
 		{"postbacks of withdrawals", desks, testToldWithdrawals},
+		{"more postbacks than a page looks at", desks, testManyTold},
 	})
 }
 
@@ -421,5 +422,38 @@ func testToldWithdrawals(h *House) {
 	}
 	if after := h.MustVerify().AuditEntries; after != before+1 {
 		h.Errorf("%d audit entries, %d before", after, before)
+	}
+}
+
+// testManyTold lists postbacks of two kinds, of one more than a page looks at: what
+// lies behind the end of that is for the next page, or would be listed twice.
+func testManyTold(h *House) {
+	o := mustOpenOffice(h, 2000_00)
+	o.mustCreate(withdrawal("w", 500_00), payout.Approved)
+	first, err := h.Store.ReserveIDs(h.Context(), 20005)
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.mustExec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20004)
+		INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at, withdrawal_id, told)
+		SELECT %d + i, 'shop', 'dead', 9, 0, (SELECT body FROM postbacks WHERE withdrawal_id = 0), 500, 'x', %d + i, 0, (SELECT id FROM withdrawals), 'failed' FROM n`, first, Start.Add(time.Hour).UnixMicro()))
+	h.Clock.Advance(2 * time.Hour)
+	h.mustDeposit(Shop, 1)
+	var got []string
+	pages := 0
+	for ask := (lookup.Postbacks{Merchant: Shop, State: postback.StateDue, Limit: 50}); ; pages++ {
+		page, err := h.Store.ListPostbacks(h.Context(), ask)
+		if err != nil || pages > 5 {
+			h.Fatalf("page %d: %v", pages, err)
+		}
+		for i := range page.Items {
+			got = append(got, page.Items[i].CustomID)
+		}
+		if ask.After = page.Next; page.Next == nil {
+			break
+		}
+	}
+	if !slices.Equal(got, []string{string(UTR(1)), "funds"}) || pages == 0 {
+		h.Errorf("%d pages list %q", pages+1, got)
 	}
 }
