@@ -251,7 +251,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		return err
 	}
 	g.door = g.window.Before(mux)
-	return g.openConsole()
+	return g.openConsole() //nolint:contextcheck // a visit holds its request
 }
 
 // registerRates shows how old the exchange rates are.
