@@ -291,7 +291,7 @@ func (p payoutImport) Run(ctx context.Context, s *settings, term terminal) error
 				_, _ = fmt.Fprintf(term.err, "%s: no withdrawal of this desk and amount: left as it is\n", r.Reference)
 				continue
 			}
-			w, err = t.Office.Settle(ctx, id, r.Answer, "operator:"+p.Actor)
+			w, err = t.Office.Hear(ctx, id, r.Answer, "operator:"+p.Actor)
 			if refusal, ok := payout.IsRefusal(err); ok {
 				_, _ = fmt.Fprintf(term.err, "%s: %s\n", r.Reference, refusal.Message)
 				continue

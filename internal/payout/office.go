@@ -284,6 +284,32 @@ func (o *Office) Settle(ctx context.Context, id int64, answer Answer, actor stri
 	})
 }
 
+// Hear is Settle on the word of a bank's file, which may be an old one: that a
+// withdrawal was refused which counts as paid is kept as a doubt. A statement, or
+// a person by Settle, says that it came back.
+func (o *Office) Hear(ctx context.Context, id int64, answer Answer, actor string) (*Withdrawal, error) {
+	var heard *Withdrawal
+	err := o.Store.ChangeWithdrawal(ctx, Find{ID: id}, func(f *Facts) (*Changes, error) {
+		heard = f.Withdrawal
+		if heard == nil || heard.State != Success || answer.Standing != Refused {
+			heard = nil
+			return nil, nil
+		}
+		c := o.change(heard, o.now())
+		if heard.Test || !o.doubt(ctx, c, actor, actor+" brought a file that says that it was refused, while it was success") {
+			return nil, nil
+		}
+		return &c.Changes, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if heard != nil {
+		return heard, refuse(WrongState, "Withdrawal %d counts as paid: it is kept as contested, see what the bank says", id)
+	}
+	return o.Settle(ctx, id, answer, actor)
+}
+
 // Clear says that a person looked at a withdrawal that is contested. One that is
 // still to be paid goes on.
 func (o *Office) Clear(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
