@@ -173,11 +173,11 @@ func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide
 
 func loadPayout(ctx context.Context, tx Tx, find payout.Find) (*payout.Facts, error) {
 	f := &payout.Facts{WalletBalances: make(map[string]money.Paise), WalletToday: make(map[string]money.Paise)}
-	row := tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE id = $1`, find.ID)
+	where, args := `id = $1`, []any{find.ID}
 	if find.ID == 0 {
-		row = tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE merchant = $1 AND withdrawal_id = $2`, find.Merchant, find.WithdrawalID)
+		where, args = `merchant = $1 AND withdrawal_id = $2`, []any{find.Merchant, find.WithdrawalID}
 	}
-	w, err := scanWithdrawal(row)
+	w, err := scanWithdrawal(tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE `+where, args...))
 	if err != nil && !errors.Is(err, payout.ErrNoWithdrawal) {
 		return nil, err
 	}

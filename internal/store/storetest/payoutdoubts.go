@@ -155,6 +155,9 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			if w := o.mustStand(w.ID, payout.Failed); w.Contested {
 				o.Errorf("it is contested: %q", w.Doubts)
 			}
+			o.mustExplain("till", feed.Other, 500_00, "RETURN again "+w.Reference(), false)
+			o.mustDoubt(w.ID, "brought its money back to wallet till, while it was failed")
+			o.mustHold(ledger.IncomeCode("till"), -500_00)
 		})},
 		{"a return that reads as a payment leaves the withdrawal's debit alone", desks, within(2000_00, func(o *office) {
 			o.bank.says(paid, nil)
@@ -167,6 +170,26 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			}
 			o.mustStand(w.ID, payout.Success)
 		})},
+		{"a line is one withdrawal's", desks, within(5000_00, func(o *office) {
+			o.bank.says(paid, nil)
+			first := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
+			r := withdrawal("b", 500_00)
+			r.Account = "987654321"
+			second := o.mustCreate(r, payout.Approved)
+			o.mustWork() // the bank gives both one UTR
+			m := o.movement(feed.Debit, "", 500_00)
+			line := payout.Movement{ID: o.mustMove("till", m, feed.Recorded).MovementID, Wallet: "till", Amount: 500_00}
+			if got, err := o.Explain(o.Context(), line, "IMPS "+first.Reference()); err != nil || !got {
+				o.Fatalf("explained: %v, %v", got, err)
+			}
+			line.UTR = UTR(77)
+			if got, err := o.Explain(o.Context(), line, "IMPS"); err != nil || got {
+				o.Errorf("explained again, as %d: %v, %v", second.ID, got, err)
+			}
+			if w := o.mustStand(second.ID, payout.Success); w.MovementID != 0 {
+				o.Errorf("its line is movement %d, which is the other's", w.MovementID)
+			}
+		})},
 		{"handed over once", desks, within(5000_00, func(o *office) {
 			w := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
 			o.mustCommit(func() (*payout.Withdrawal, error) {
@@ -175,8 +198,29 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			_, err := o.HandFrom(o.Context(), w.ID, "till", "operator:ravi", "in file 2")
 			o.mustTurnDown(err, payout.WrongState)
 			o.mustWork() // nor does the worker send it
-			if o.mustStand(w.ID, payout.Processing); len(o.bank.sent) > 0 {
-				o.Error("it was sent")
+			if w := o.mustStand(w.ID, payout.Processing); len(o.bank.sent) > 0 || w.Contested || !w.AskAt.IsZero() {
+				o.Errorf("sent are %v, %+v", o.bank.sent, w)
+			}
+		})},
+		{"what is under way can't be paid from twice", desks, within(1000_00, func(o *office) {
+			o.bank.says(payout.Answer{Standing: payout.Accepted}, nil)
+			a := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
+			o.mustWork()
+			o.mustStand(a.ID, payout.Processing)
+			// Money that is not the shop's to withdraw, but on its wallet: 1,000 less what is under way.
+			o.MustReport("bar", 1, 0, 0, o.Entry(UTR(901), 700_00))
+			cafes := cafesClaim("funds", UTR(901), 700_00)
+			o.MustActivate(cafes, deposit.Credited)
+			r := withdrawal("b", 550_00)
+			r.Merchant = Cafe
+			b := o.mustCreate(r, payout.Approved)
+			o.mustWork()
+			o.mustStand(b.ID, payout.Approved)
+			o.mustCommit(func() (*payout.Withdrawal, error) { return o.Settle(o.Context(), a.ID, refused, "operator:asha") })
+			o.bank.says(paid, nil)
+			o.mustWork()
+			if b = o.mustStand(b.ID, payout.Success); b.Wallet != "till" {
+				o.Errorf("paid from %s", b.Wallet)
 			}
 		})},
 		{"many hands, one gets it", desks, within(5000_00, func(o *office) {
@@ -231,7 +275,10 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 		})},
 		{"a provider is left alone as long as it wants", desks, within(2000_00, func(o *office) {
 			calls := 0
-			busy := func(payout.Order) (payout.Answer, error) { calls++; return payout.Answer{}, waitError{errors.New("busy")} }
+			busy := func(payout.Order) (payout.Answer, error) {
+				calls++
+				return payout.Answer{}, waitError{errors.New("busy")}
+			}
 			o.follow(scripted{send: busy, ask: busy})
 			w := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
 			round := func(after time.Duration, want int) {
