@@ -49,7 +49,7 @@ func TestContestedWithdrawalsAreTold(t *testing.T) {
 		if contested != (at >= 0) || contested && (troubles[at].Severity != notice.Critical || !strings.HasPrefix(troubles[at].Subject, "1 withdrawals")) {
 			t.Errorf("step %d: told of %+v", i, troubles)
 		}
-		if got := testutil.ToFloat64(g.payouts.contested); (got == 1) != contested { //nolint:forbidigo // a gauge is a float
+		if got := testutil.ToFloat64(g.payouts.contested); (got == 1) != contested {
 			t.Errorf("step %d: the gauge shows %v", i, got)
 		}
 	}
