@@ -681,7 +681,7 @@ func (p moody) Send(_ context.Context, order payout.Order) (payout.Answer, error
 	if !p.knowing && o.received > 0 {
 		m.t.Fatalf("%v is sent again to a provider that has it", o)
 	}
-	m.arrive(o) //nolint:contextcheck // a house holds its context
+	m.arrive(o)        //nolint:contextcheck // a house holds its context
 	return p.answer(o) //nolint:contextcheck // a house holds its context
 }
 
