@@ -170,6 +170,17 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			}
 			o.mustStand(w.ID, payout.Success)
 		})},
+		{"a file does not take back what was paid", desks, within(2000_00, func(o *office) {
+			o.bank.says(payout.Answer{Standing: payout.Accepted}, nil)
+			w := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
+			o.mustWork()
+			o.mustCommit(func() (*payout.Withdrawal, error) { return o.Hear(o.Context(), w.ID, paid, "operator:asha") })
+			_, err := o.Hear(o.Context(), w.ID, refused, "operator:asha")
+			o.mustTurnDown(err, payout.WrongState)
+			o.mustStand(w.ID, payout.Success)
+			o.mustDoubt(w.ID, "says that it was refused, while it was success")
+			o.mustHave(1495_00, 0)
+		})},
 		{"a line is one withdrawal's", desks, within(5000_00, func(o *office) {
 			o.bank.says(paid, nil)
 			first := o.mustCreate(withdrawal("a", 500_00), payout.Approved)
