@@ -114,6 +114,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Messages", testMessages},
 		{"Statements", testStatements},
 		{"Payouts", testPayouts},
+		{"PayoutDoubts", testPayoutDoubts},
+		{"PayoutMachine", testPayoutMachine},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
 		{"Staff", testStaff},
