@@ -34,6 +34,7 @@ type commandLine struct {
 	Postbacks postbacksCommand `cmd:"" help:"List, inspect, resend and test postbacks; pause and enable endpoints."`
 	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
 	Payout    payoutCommand    `cmd:"" help:"List, approve, reject and settle withdrawals."`
+	Settle    settleCommand    `cmd:"" help:"Pay merchants their balances, and report on them."`
 	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`

@@ -150,11 +150,12 @@ func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide
 
 func loadPayout(ctx context.Context, tx Tx, find payout.Find) (*payout.Facts, error) {
 	f := &payout.Facts{WalletBalances: make(map[string]money.Paise)}
-	row := tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE id = $1`, find.ID)
+	// Exactly one row is asked for: one that is not scanned keeps its connection.
+	where, by := `id = $1`, []any{find.ID}
 	if find.ID == 0 {
-		row = tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE merchant = $1 AND withdrawal_id = $2`, find.Merchant, find.WithdrawalID)
+		where, by = `merchant = $1 AND withdrawal_id = $2`, []any{find.Merchant, find.WithdrawalID}
 	}
-	w, err := scanWithdrawal(row)
+	w, err := scanWithdrawal(tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE `+where, by...))
 	if err != nil && !errors.Is(err, payout.ErrNoWithdrawal) {
 		return nil, err
 	}
