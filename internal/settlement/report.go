@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/milaan/milaan/internal/ledger"
@@ -93,8 +94,8 @@ func (s *Settler) Period(ctx context.Context, merchant string, from, to time.Tim
 	if err != nil {
 		return nil, err
 	}
-	for i := len(list) - 1; i >= 0; i-- {
-		payouts, err := s.Payouts(ctx, list[i])
+	for _, made := range slices.Backward(list) {
+		payouts, err := s.Payouts(ctx, made)
 		if err != nil {
 			return nil, err
 		}

@@ -123,7 +123,7 @@ func (r *Records) Settlements(ctx context.Context, f settlement.Filter) ([]*sett
 
 // OpenSettlements lists those that have not ended.
 func (r *Records) OpenSettlements(ctx context.Context, before time.Time) ([]*settlement.Settlement, error) {
-	return r.listSettlements(ctx, `SELECT `+settlementColumns+` FROM settlements WHERE cut_at = 0 AND created_at < $1 ORDER BY id`, Micros(before))
+	return r.listSettlements(ctx, `SELECT `+settlementColumns+` FROM settlements WHERE cut_at = 0 AND created_at < $1 ORDER BY created_at`, Micros(before))
 }
 
 func (r *Records) listSettlements(ctx context.Context, query string, args ...any) (list []*settlement.Settlement, err error) {

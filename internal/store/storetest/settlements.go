@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -399,8 +400,7 @@ func raceForWeeks(h *House) {
 	// Each once, the oldest first; what one leaves is what the next begins with.
 	var settled, left money.Paise
 	paying := 0
-	for i := len(list) - 1; i >= 0; i-- {
-		made := list[i]
+	for _, made := range slices.Backward(list) {
 		if !want[made.WithdrawalID] || made.Open() || !made.Scheduled {
 			h.Errorf("settled %+v", made)
 		}

@@ -24,7 +24,7 @@ CREATE TABLE settlements (
 ) STRICT;
 CREATE UNIQUE INDEX settlements_key ON settlements (merchant, settlement_id);
 CREATE INDEX settlements_cut ON settlements (merchant, cut_at);
-CREATE INDEX settlements_open ON settlements (id) WHERE cut_at = 0;
+CREATE INDEX settlements_open ON settlements (created_at) WHERE cut_at = 0;
 
 -- What moved an account, and when. What every payment posts and no merchant's
 -- account has on that side is left out: it would double what a deposit writes.
