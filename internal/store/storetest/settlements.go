@@ -202,6 +202,22 @@ func testSettlements(t *testing.T, fresh Fresh) {
 				c.Errorf("what stays is told as %q", made.Why)
 			}
 		})},
+		{"the record is held to the payouts", settling(nil), within(500_00, func(c *counter) {
+			c.mustSettle(settlement.Order{}, "settlement-2026-03-14-2", 395_00)
+			for _, damage := range []struct{ do, undo, want string }{
+				{`UPDATE settlements SET amount = amount + 1`, `UPDATE settlements SET amount = amount - 1`, "by its record, but its withdrawals say otherwise"},
+				{`UPDATE settlements SET payouts = 0`, `UPDATE settlements SET payouts = 1`, "by its record, but its withdrawals say otherwise"},
+				{`UPDATE settlements SET merchant = 'cafe'`, `UPDATE settlements SET merchant = 'shop'`, "has the id of a settlement"},
+				{`UPDATE settlements SET id = id + 1000000`, `UPDATE settlements SET id = id - 1000000`, "which was given before"},
+			} {
+				c.mustExec(damage.do)
+				report, err := c.House.Store.Verify(c.Context())
+				if err != nil || !strings.Contains(strings.Join(report.Problems, "\n"), damage.want) {
+					c.Errorf("after %s: %v, %v", damage.do, report.Problems, err)
+				}
+				c.mustExec(damage.undo)
+			}
+		})},
 		{"nowhere to", desks, within(1000_00, func(c *counter) {
 			c.mustNotSettle(settlement.Order{}, "has no registered account")
 		})},
