@@ -273,6 +273,21 @@ func testSettlements(t *testing.T, fresh Fresh) {
 			}
 			c.mustHave(2500_00, 0)
 		})},
+		{"left after the first payout", settling(nil), within(305_00+100_00, func(c *counter) {
+			made := c.mustLeave(true, "settlement-2026-03-13")
+			_, err := c.Create(c.Context(), payout.Request{
+				Key: made.Key, Method: "imps_ib", Label: "settlement", Amount: 300_00, Currency: money.INR, Beneficiary: made.Beneficiary,
+				CreatedBy: payout.ScheduleActor, Settles: true,
+			})
+			if err != nil {
+				c.Fatal(err)
+			}
+			// What came since is the next run's: 500 less 300 and two fees are left.
+			c.mustFund(900_00)
+			c.Clock.Advance(2 * time.Minute)
+			c.mustRound("settlement-2026-03-13", "", 300_00, 190_00)
+			c.mustHave(805_00, 500_00)
+		})},
 		{"left amid", settling(nil), within(2500_00, func(c *counter) {
 			asked := c.mustLeave(false, "settlement-april")
 			c.Clock.Advance(2 * 24 * time.Hour) // Monday, before 18:00
@@ -346,6 +361,19 @@ func testSettlementsBySchedule(t *testing.T, fresh Fresh) {
 			c.mustRound("settlement-2026-03-26", "there is nothing to settle")
 			branch := mustOpenCounter(h.MustOpenBranch(), 0)
 			branch.mustRound("settlement-2026-03-26", "there is nothing to settle")
+		}},
+		{"payouts of a run repeat, and need nobody", settling(nil), func(h *House) {
+			c := mustOpenCounter(h, 7100_00)
+			made := c.mustRound("settlement-2026-03-13", "", 1000_00, 1000_00, 1000_00, 1000_00, 1000_00, 1000_00, 965_00)
+			payouts, err := c.settler.Payouts(h.Context(), made)
+			if err != nil {
+				h.Fatal(err)
+			}
+			for _, w := range payouts {
+				if w.State != payout.Approved || w.CreatedBy != payout.ScheduleActor {
+					h.Errorf("%s is %s because of %v", w.WithdrawalID, w.State, w.Reasons)
+				}
+			}
 		}},
 		{"a new account waits for a run a day later", settling(func(s *directory.Settlement, _ *directory.PayoutDesk) {
 			s.RegisteredAt = Start.Add(3*time.Hour - 24*time.Hour).Add(time.Second) // a second less than a day before 18:00
