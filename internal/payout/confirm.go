@@ -89,6 +89,7 @@ func (o *Office) wasPaid(c *changing, f *Facts) (bool, error) {
 		}
 		keep(&w.BankRef, string(f.Movement.UTR))
 		c.record("statement", "withdrawal.success", fmt.Sprintf("movement %d is its debit", f.Movement.ID))
+		c.tell()
 	case Success:
 		if w.MovementID != 0 {
 			return false, nil
@@ -111,6 +112,7 @@ func (o *Office) cameBack(c *changing, f *Facts) (bool, error) {
 	}
 	w.Why = "the bank sent it back"
 	c.record("statement", "withdrawal.failed", fmt.Sprintf("movement %d brought it back", f.Movement.ID))
+	c.tell()
 	return true, c.post(o.Directory.Current(), ledger.MovementExplained, ledger.IncomeCode(w.Wallet), ledger.WalletCode(w.Wallet), w.Amount)
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/milaan/milaan/internal/store/postgres"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/internal/store/sqlite"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // Store is an open database: what every room needs of it.
@@ -59,6 +60,13 @@ type Store interface {
 	DropAssignments(ctx context.Context, before time.Time, limit int) (int64, error)
 	// DropAttempts forgets attempts to deliver that began before a time.
 	DropAttempts(ctx context.Context, before time.Time, limit int) (int64, error)
+	// TellOnce writes events of webhooks that these were not told before.
+	TellOnce(ctx context.Context, events []webhook.Event) error
+	// TellUnclaimed writes the events of credits that came up to a time and that
+	// nobody claimed, once a credit.
+	TellUnclaimed(ctx context.Context, before time.Time, tell func(*deposit.Credit) []webhook.Event) (more bool, err error)
+	// LeaveUnclaimed forgets how far TellUnclaimed looked.
+	LeaveUnclaimed(ctx context.Context) error
 	// Notices keep what the operator was told.
 	Notices() notice.Store
 	// Disputes lists bound credits that a bank contested.

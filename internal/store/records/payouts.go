@@ -132,7 +132,7 @@ func (r *Records) Explanations(ctx context.Context, references []string, utr upi
 // that the balances stand still from then on.
 func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide func(*payout.Facts) (*payout.Changes, error)) error {
 	return r.Write(ctx, func(tx Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE audit_head SET seq = seq`); err != nil {
+		if err := lockAudit(ctx, tx); err != nil {
 			return fmt.Errorf("wait for the balances: %w", err)
 		}
 		facts, err := loadPayout(ctx, tx, find)
@@ -239,6 +239,9 @@ func savePayout(ctx context.Context, tx Tx, find payout.Find, known bool, c *pay
 		if err := announceWithdrawal(ctx, tx, w); err != nil {
 			return err
 		}
+	}
+	if err := insertEvents(ctx, tx, c.Webhooks); err != nil {
+		return err
 	}
 	return appendAudit(ctx, tx, c.Audit)
 }

@@ -17,8 +17,10 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // smallTables have one row, or are walked on purpose: of credits the few that are
@@ -106,6 +108,21 @@ func TestQueryPlans(t *testing.T) {
 		{"claims that are due", "claims_expiry", func() error { _, err := r.DueClaims(ctx, now, 10); return err }},
 		{"claims in review", "claims_pending", func() error { _, err := r.PendingClaims(ctx, 7, 10); return err }},
 		{"a credit", "INTEGER PRIMARY KEY", func() error { _, err := r.FindCredit(ctx, 7); return err }},
+		{"postbacks", "SEARCH w USING INTEGER PRIMARY KEY", func() error { _, err := r.Postbacks(ctx, postback.Filter{Limit: 10}); return err }},
+		{"a webhook's events", "SEARCH r USING INTEGER PRIMARY KEY", func() error {
+			_, err := r.Postbacks(ctx, postback.Filter{Merchant: "shop/hook1", State: postback.StateDead, Limit: 10})
+			return err
+		}},
+		{"events that were told", "postbacks_event", func() error {
+			return r.TellOnce(ctx, []webhook.Event{{Destination: "/ops", Type: webhook.FeedSilent, Subject: 7, At: now, Body: []byte("{}")}})
+		}},
+		{"unclaimed credits", "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)", func() error {
+			if _, err := db.TellUnclaimed(ctx, now, nil); err != nil { // the cursor
+				return err
+			}
+			_, err := r.TellUnclaimed(ctx, now, nil)
+			return err
+		}},
 		{"a mailbox's position", "mailboxes USING PRIMARY KEY", func() error { _, _, err := r.MailboxPosition(ctx, "till"); return err }},
 	} {
 		heard.said = nil
