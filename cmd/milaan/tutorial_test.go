@@ -62,12 +62,14 @@ func TestTutorial(t *testing.T) {
 		ports: strings.NewReplacer("127.0.0.1:8080", gateway, "127.0.0.1:9090", admin, "127.0.0.1:9000", shop),
 	}
 	// Another home, but not another cache of what is built.
-	goEnv, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH").Output()
+	goEnv, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE", "GOMODCACHE", "GOPATH", "GOENV", "GOFLAGS").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dirs := strings.Split(string(goEnv), "\n")
-	p.env = append(os.Environ(), "GOCACHE="+dirs[0], "GOMODCACHE="+dirs[1], "GOPATH="+dirs[2], "HOME="+p.home,
+	p.env = append(os.Environ(), "GOCACHE="+dirs[0], "GOMODCACHE="+dirs[1], "GOPATH="+dirs[2], "GOENV="+dirs[3],
+		// Nor with git, which may know this folder by the home's settings alone.
+		"GOFLAGS="+strings.TrimSpace(dirs[4]+" -buildvcs=false"), "HOME="+p.home,
 		"MILAAN_LISTEN="+gateway, "MILAAN_ADMIN_LISTEN="+admin)
 
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
