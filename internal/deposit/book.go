@@ -223,6 +223,7 @@ func (b *book) hold(actor string, c *Claim, d Decision) {
 	c.State = Pending
 	c.Reasons = d.Reasons
 	c.CreditID = 0
+	c.History.Approval = nil // which was of another case
 	if d.Credit != nil {
 		c.CreditID = d.Credit.ID
 	}
@@ -235,6 +236,7 @@ func (b *book) close(actor string, c *Claim, state State, reasons Reasons) {
 	c.State = state
 	c.Reasons = reasons
 	c.CreditID = 0
+	c.History.Approval = nil
 	c.SettledAt = b.now
 	b.touchClaim(c)
 	b.record(actor, "claim."+string(state), c.ID, reasons.String())

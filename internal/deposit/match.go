@@ -33,6 +33,9 @@ type Policy struct {
 	UnverifiedMax money.Paise
 	// Shown says when a wallet that the label was not shown holds the claim.
 	Shown ShownPolicy
+	// FourEyes has two persons approve what is above it. It concerns people alone:
+	// matching credits as before.
+	FourEyes money.Paise
 }
 
 // ShownPolicy says what the rule wallet_not_shown objects to.
@@ -79,6 +82,8 @@ type History struct {
 	// SharedFailures count all the merchant's other UTRs named in vain, where
 	// it shares an account.
 	SharedFailures int `json:"shared_failures,omitempty"`
+	// Approval is a first person's word, where a second one's is needed.
+	Approval *Approval `json:"approval,omitempty"`
 }
 
 // Case is everything a decision rests on.
@@ -200,7 +205,7 @@ func (p Policy) Validate() error {
 	if p.ClaimTTL <= 0 || p.AssignmentTTL <= 0 {
 		return fmt.Errorf("claim and assignment time to live must be above zero")
 	}
-	if min(p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures) < 0 || p.UnverifiedMax < 0 || p.CreditMaxAge < 0 || p.FailureWindow < 0 {
+	if min(p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures) < 0 || p.UnverifiedMax < 0 || p.FourEyes < 0 || p.CreditMaxAge < 0 || p.FailureWindow < 0 {
 		return fmt.Errorf("a limit of matching can't be below zero: 0 switches it off")
 	}
 	switch p.Shown {

@@ -18,6 +18,11 @@ const (
 	MerchantGone    RefusalCode = "merchant_gone"
 	NotAmendable    RefusalCode = "not_amendable"
 	NotContested    RefusalCode = "not_contested"
+	SamePerson      RefusalCode = "same_person"
+	ClaimOpen       RefusalCode = "claim_open"
+	NotCredited     RefusalCode = "not_credited"
+	BalanceTooLow   RefusalCode = "balance_too_low"
+	LabelInvalid    RefusalCode = "label_invalid"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message
