@@ -92,7 +92,7 @@ func (c *Claim) Key() CustomKey { return CustomKey{c.Merchant, c.CustomID} }
 
 // sameRequest reports whether an activation repeats the one that made c.
 func (c *Claim) sameRequest(a Activation) bool {
-	return c.Method == a.Method && c.Label == a.Label && c.UTR == a.UTR &&
+	return c.Method == a.Method && c.Label == a.Label && (c.UTR == a.UTR || c.History.Named == a.UTR) &&
 		c.Amount == a.Amount && c.Currency == a.Currency
 }
 

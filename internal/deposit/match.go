@@ -8,6 +8,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 // Policy is how careful matching is. The zero value of a limit switches that
@@ -65,6 +66,7 @@ func DefaultPolicy() Policy {
 		MerchantFailures: 5000,
 		SharedFailures:   300,
 		UnverifiedMax:    10_000_00,
+		FourEyes:         50_000_00,
 		Shown:            ShownOther,
 	}
 }
@@ -82,6 +84,9 @@ type History struct {
 	// SharedFailures count all the merchant's other UTRs named in vain, where
 	// it shares an account.
 	SharedFailures int `json:"shared_failures,omitempty"`
+	// Named is the UTR that the claim was made with, where a person found that it
+	// was mistyped: who asks again by it means this claim.
+	Named upi.UTR `json:"named,omitempty"`
 	// Approval is a first person's word, where a second one's is needed.
 	Approval *Approval `json:"approval,omitempty"`
 }

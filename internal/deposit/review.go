@@ -1,6 +1,7 @@
 package deposit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,10 +42,7 @@ func (d *Desk) Approve(ctx context.Context, claim, credit int64, actor, why stri
 		return Claim{}, err
 	}
 	cmd := &review{ref: ClaimRef{ID: c.ID, UTR: c.UTR}, approve: true, credit: credit, actor: actor, why: why}
-	if wanted := max(credit, c.CreditID); credit != 0 || c.CreditID != 0 {
-		if credit != 0 {
-			wanted = credit
-		}
+	if wanted := cmp.Or(credit, c.CreditID); wanted != 0 {
 		switch found, err := d.Store.FindCredit(ctx, wanted); {
 		case err == nil:
 			cmd.utr = found.UTR
@@ -238,6 +236,9 @@ func (b *book) approve(actor string, c *Claim, credit *Credit, why string) error
 	if credit.UTR != c.UTR {
 		b.record(actor, "claim.amended", c.ID, fmt.Sprintf("UTR %s was mistyped: credit %d is the payment", c.UTR.Masked(), credit.ID))
 		b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
+		if c.History.Named == "" {
+			c.History.Named = c.UTR
+		}
 		c.UTR = credit.UTR
 		b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
 		b.touchClaim(c)
@@ -382,7 +383,7 @@ func (u *undo) run(b *book) error {
 	// A liability stands in the books below zero.
 	free := b.facts.Owed[c.Merchant] - ledger.Balances(b.changes.Postings)[merchant]
 	if free < dep.Amount-dep.Fee {
-		return refuse(BalanceTooLow, fmt.Sprintf("%s has %s rupees free, and the deposit brought %s: the rest was paid out or is held by withdrawals",
+		return refuse(InsufficientBalance, fmt.Sprintf("%s has %s rupees free, and the deposit brought %s: the rest was paid out or is held by withdrawals",
 			c.Merchant, free, dep.Amount-dep.Fee))
 	}
 	if err := b.postUndone(dep, merchant, c.Currency); err != nil {

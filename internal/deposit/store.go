@@ -175,12 +175,12 @@ type Changes struct {
 	// Undone deposits leave the others, and the postbacks that were to tell of them
 	// are stopped. A merchant that could not pay one back makes the batch fail with
 	// ErrConflict: its balance was spent meanwhile.
-	Undone   []*Undone
-	Postings []ledger.Posting
-	Events           []Announcement
-	Assignments      []Assignment
-	WalletUse        map[WalletDay]money.Paise // to add
-	Audit            []audit.Entry             // to number and chain
+	Undone      []*Undone
+	Postings    []ledger.Posting
+	Events      []Announcement
+	Assignments []Assignment
+	WalletUse   map[WalletDay]money.Paise // to add
+	Audit       []audit.Entry             // to number and chain
 }
 
 // Announcement is an event for the postback outbox.

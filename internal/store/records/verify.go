@@ -117,6 +117,14 @@ var checks = []check{
 		LEFT JOIN accounts s ON s.code = 'suspense:' || d.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || d.merchant
 		LEFT JOIN postings p ON p.transaction_id = d.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id
 			AND p.amount = d.amount WHERE p.line IS NULL`},
+	{"deposit %v was undone, but its postings do not come to nothing", `SELECT u.id FROM undone u
+		LEFT JOIN accounts s ON s.code = 'suspense:' || u.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || u.merchant LEFT JOIN accounts f ON f.code = 'fees'
+		WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id AND p.amount = u.amount)
+			OR NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 3 AND p.kind = 'deposit_undone' AND p.debit = m.id AND p.credit = s.id AND p.amount = u.amount)
+			OR u.fee > 0 AND NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 4 AND p.kind = 'deposit_fee_undone' AND p.debit = f.id AND p.credit = m.id AND p.amount = u.fee)`},
+	{"deposit %v was undone, but it is there, its claim is not rejected, or the audit log does not say so", `SELECT u.id FROM undone u
+		LEFT JOIN deposits d ON d.id = u.id LEFT JOIN claims c ON c.id = u.id AND c.state = 'rejected' AND c.deposited = 0 AND c.merchant = u.merchant
+		LEFT JOIN audit a ON a.subject = u.id AND a.action = 'deposit.undone' WHERE d.id IS NOT NULL OR c.id IS NULL OR a.seq IS NULL`},
 	{"withdrawal %v is %v, and its postings come to %v paise of its merchant's money", `SELECT w.id, w.state, COALESCE(p.total, 0) FROM withdrawals w
 		LEFT JOIN (SELECT p.transaction_id, SUM(CASE WHEN p.debit = m.id THEN p.amount WHEN p.credit = m.id THEN -p.amount ELSE 0 END) AS total
 			FROM postings p JOIN withdrawals o ON o.id = p.transaction_id JOIN accounts m ON m.code = 'merchant:' || o.merchant GROUP BY p.transaction_id) AS p
@@ -132,10 +140,11 @@ var checks = []check{
 	{"merchant %v has more than one withdrawal with the id of %v", `SELECT merchant, MIN(id) FROM withdrawals GROUP BY merchant, withdrawal_id HAVING COUNT(*) > 1`},
 	{"posting %v/%v is of a credit, movement, withdrawal or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
-		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id
+		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id LEFT JOIN undone u ON u.id = p.transaction_id
 		WHERE p.kind IN ('credit', 'credit_corrected', 'credit_reversed') AND r.id IS NULL
 			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL
-			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL AND u.id IS NULL
+			OR p.kind IN ('deposit_undone', 'deposit_fee_undone') AND u.id IS NULL`},
 	{"message %v is of credit %v, which is not kept", `SELECT m.id, m.credit_id FROM messages m LEFT JOIN credits r ON r.id = m.credit_id
 		WHERE m.credit_id <> 0 AND r.id IS NULL`},
 	{"line %v of statement %v is of credit %v and movement %v, of which one is not kept", `SELECT l.line, l.statement, l.credit_id, l.movement_id FROM statement_lines l
@@ -149,7 +158,10 @@ var checks = []check{
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
-	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0`},
+	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN undone u ON u.id = p.id
+		WHERE d.id IS NULL AND u.id IS NULL AND p.withdrawal_id = 0`},
+	{"deposit %v was undone, but its postback will tell of it", `SELECT u.id FROM undone u LEFT JOIN postbacks p ON p.id = u.id AND p.merchant = u.merchant
+		WHERE p.id IS NULL OR p.state IN ('due', 'held')`},
 	{"postback %v has no withdrawal", `SELECT p.id FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.withdrawal_id AND w.merchant = p.merchant
 		WHERE w.id IS NULL AND p.withdrawal_id <> 0`},
 	{"attempt %v is at postback %v, which is not kept", `SELECT a.id, a.postback FROM postback_attempts a LEFT JOIN postbacks p ON p.id = a.postback WHERE p.id IS NULL`},

@@ -106,6 +106,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Verify", testVerify},
 		{"Activate", testActivate},
 		{"Review", testReview},
+		{"People", testPeople},
 		{"Shared", testShared},
 		{"Amend", testAmend},
 		{"Payments", testPayments},
