@@ -183,6 +183,7 @@ var payoutClass = class[directory.PayoutDesk]{
 			rupees("max", d.Max),
 			rupees("merchant_per_day", d.MerchantDay),
 			rupees("label_per_day", d.LabelDay),
+			rupees("wallet_per_day", d.WalletDay),
 			rupees("approve_above", d.ApproveAbove),
 			{name: "layout", text: d.Layout},
 			{name: "codes", text: pairsText(d.Codes, strconv.Quote)},

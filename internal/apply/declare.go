@@ -343,7 +343,7 @@ func readRule(v value, i int) rule {
 }
 
 func readPayout(v value, _ int) payout {
-	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "approve_above",
+	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "wallet_per_day", "approve_above",
 		"layout", "codes", "account", "key_id", "key", "webhook_secret", "address")
 	o.need("id", "kind", "method")
 	d := payout{object: o, want: directory.PayoutDesk{
@@ -355,6 +355,7 @@ func readPayout(v value, _ int) payout {
 		Max:          o.rupees("max"),
 		MerchantDay:  o.rupees("merchant_per_day"),
 		LabelDay:     o.rupees("label_per_day"),
+		WalletDay:    o.rupees("wallet_per_day"),
 		ApproveAbove: o.rupees("approve_above"),
 		Layout:       o.text("layout", ""),
 		Account:      o.matching("account", checkAccount),

@@ -128,6 +128,7 @@ type Payout struct {
 	Max          string            `json:"max" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	MerchantDay  string            `json:"merchant_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	LabelDay     string            `json:"label_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	WalletDay    string            `json:"wallet_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	ApproveAbove string            `json:"approve_above" doc:"Rupees; 0.00 has a person approve each." example:"0.00"`
 	Layout       string            `json:"layout,omitempty"`
 	Codes        map[string]string `json:"codes,omitempty"`
@@ -184,7 +185,7 @@ func viewRule(r *directory.Rule) Rule { return Rule{r.Name, r.When, r.Then} }
 
 func viewPayout(p *directory.PayoutDesk) Payout {
 	return Payout{
-		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.ApproveAbove.Fixed(),
+		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.WalletDay.Fixed(), p.ApproveAbove.Fixed(),
 		p.Layout, p.Codes, p.Account, p.KeyID, p.Address,
 	}
 }

@@ -52,7 +52,7 @@ feeds:
 rules:
 - {name: big one, when: amount > 100000}
 payouts:
-- {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, approve_above: 5000}
+- {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, wallet_per_day: 400000, approve_above: 5000}
 - {id: file, kind: bulkfile, method: imps_ib, layout: hdfc, codes: {client: ABC}}
 - {id: rzp, kind: razorpayx, method: imps_ib, account: '7878780080316316', key_id: rzp_test_1, key: hidden-key, webhook_secret: hidden-hook, address: 'https://api.razorpay.example'}
 `
@@ -131,7 +131,7 @@ func TestEveryFieldIsGivenOut(t *testing.T) {
 		fields int
 	}{
 		{directory.Merchant{}, 16}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
-		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 16}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 3}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
+		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 17}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 3}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
 	} {
 		kind := reflect.TypeOf(tt.stored)
 		exported := 0

@@ -124,6 +124,7 @@ type Gateway struct {
 	office    *payout.Office
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
+	payouts   *payoutGauges
 	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
@@ -217,6 +218,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
 	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
+	g.payouts = newPayoutGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
 		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
@@ -251,7 +253,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		return err
 	}
 	g.door = g.window.Before(mux)
-	return g.openConsole()
+	return g.openConsole() //nolint:contextcheck // a visit holds its request
 }
 
 // registerRates shows how old the exchange rates are.

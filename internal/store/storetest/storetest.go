@@ -115,6 +115,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Messages", testMessages},
 		{"Statements", testStatements},
 		{"Payouts", testPayouts},
+		{"PayoutDoubts", testPayoutDoubts},
+		{"PayoutMachine", testPayoutMachine},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
 		{"Staff", testStaff},
