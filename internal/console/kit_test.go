@@ -42,7 +42,7 @@ func open(t *testing.T) *house {
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
-		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
+		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
 	}); err != nil {
 		t.Fatal(err)
 	}

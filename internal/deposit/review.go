@@ -229,7 +229,7 @@ func (b *book) approve(actor string, c *Claim, credit *Credit, why string) error
 			b.propose(actor, c, credit, why)
 			return nil
 		}
-		if samePerson(first.By, actor) {
+		if OnePerson(first.By, actor) {
 			return refuse(SamePerson, fmt.Sprintf("You approved claim %d already: above %s rupees a second person has to", c.ID, limit))
 		}
 	}
@@ -257,9 +257,9 @@ func (b *book) propose(actor string, c *Claim, credit *Credit, why string) {
 	b.record(actor, "review.approved", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, why))
 }
 
-// samePerson reports whether two actors are one person, whichever door they came
+// OnePerson reports whether two actors are one person, whichever door they came
 // by: "user:asha@example.com" and "operator:asha@example.com" are.
-func samePerson(a, b string) bool {
+func OnePerson(a, b string) bool {
 	name := func(actor string) string {
 		if _, after, ok := strings.Cut(actor, ":"); ok {
 			actor = after

@@ -37,6 +37,7 @@ type Store interface {
 	payment.Store
 	access.Store
 	lookup.Store
+	lookup.Reviews
 	payout.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)

@@ -43,3 +43,34 @@
     };
   }
 })();
+
+// Keys of the review: they press what a mouse would, and rest while something is typed.
+(() => {
+  const keyed = document.querySelector('.keys');
+  if (!keyed) return;
+  const stored = (value) => { try { return value === undefined ? localStorage.getItem('keys') : localStorage.setItem('keys', value); } catch { return null; } };
+  const part = document.querySelector('[data-keys-off]'), off = document.getElementById('keys-off');
+  part.hidden = false;
+  off.checked = stored() === 'off';
+  off.onchange = () => stored(off.checked ? 'off' : 'on');
+  document.addEventListener('keydown', (e) => {
+    const typing = e.target.closest('input:not([type=radio]):not([type=checkbox]), textarea, select');
+    if (e.key === 'Escape' && typing) { typing.blur(); return; }
+    if (off.checked || typing || e.ctrlKey || e.metaKey || e.altKey) return;
+    const rows = [...document.querySelectorAll('a[data-row]')];
+    if (rows.length && (e.key === 'j' || e.key === 'k')) {
+      const at = rows.indexOf(document.activeElement);
+      rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + (e.key === 'j' ? 1 : -1)))].focus();
+      e.preventDefault();
+      return;
+    }
+    const target = document.querySelector(`[data-key="${CSS.escape(e.key)}"]`);
+    if (!target) return;
+    e.preventDefault();
+    if (target === keyed) {
+      keyed.open = !keyed.open;
+      keyed.querySelector('summary').focus();
+    } else if (target.tagName === 'A') target.click();
+    else target.focus();
+  });
+})();
