@@ -226,7 +226,7 @@ type claimCase struct {
 	FourEyes            money.Paise // above which two have to agree; 0 for never
 	Candidates          []candidate
 	Best                int64 // the candidate that approving binds; 0 where a person has to choose
-	Others              []candidate
+	Offers              []candidate // free credits that may be bound instead
 	Label               []lookup.Deposit // the label's other claims
 	Payers              []payerPast
 	Undone              *deposit.Undone
@@ -254,7 +254,7 @@ type payerPast struct {
 // How much of the past is shown.
 const (
 	pastRows    = 6
-	othersRows  = 5
+	offerRows  = 5
 	mostWallets = 6 // whose unclaimed credits are offered
 	offerWithin = 72 * time.Hour
 )
@@ -333,10 +333,15 @@ func (d *Door) loadOffers(v *visit, k *claimCase) error {
 	if !k.Bindable {
 		return nil
 	}
+	for _, c := range k.Candidates {
+		if c.Fits && c.ID != k.Best {
+			k.Offers = append(k.Offers, c)
+		}
+	}
 	wallets := d.Directory.Current().WalletsFor(k.Claim.Merchant, k.Claim.Method)
 	for _, w := range wallets[:min(len(wallets), mostWallets)] {
 		list, err := d.Store.ListCredits(v.Context(), lookup.Credits{
-			Wallet: w.ID, State: deposit.Unclaimed, Amount: k.Claim.Amount, Limit: othersRows,
+			Wallet: w.ID, State: deposit.Unclaimed, Amount: k.Claim.Amount, Limit: offerRows,
 			Range: lookup.Range{From: k.Claim.CreatedAt.Add(-offerWithin), To: k.Claim.CreatedAt.Add(offerWithin)},
 		})
 		if err != nil {
@@ -344,14 +349,14 @@ func (d *Door) loadOffers(v *visit, k *claimCase) error {
 		}
 		for _, credit := range list.Items {
 			if !slices.ContainsFunc(k.Candidates, func(c candidate) bool { return c.ID == credit.ID }) {
-				k.Others = append(k.Others, d.beside(k.Claim, credit))
+				k.Offers = append(k.Offers, d.beside(k.Claim, credit))
 			}
 		}
 	}
-	slices.SortFunc(k.Others, func(a, b candidate) int {
+	slices.SortFunc(k.Offers, func(a, b candidate) int {
 		return cmp.Or(cmp.Compare(unlike(a.UTR, k.Claim.UTR), unlike(b.UTR, k.Claim.UTR)), cmp.Compare(a.Late.Abs(), b.Late.Abs()))
 	})
-	k.Others = k.Others[:min(len(k.Others), othersRows)]
+	k.Offers = k.Offers[:min(len(k.Offers), offerRows)]
 	return nil
 }
 
@@ -378,7 +383,7 @@ func (d *Door) loadPast(v *visit, k *claimCase) error {
 	known := make(map[string]bool)
 	for _, c := range k.Candidates {
 		who := c.Payer()
-		if who == "" || known[c.Wallet+" "+who] || len(known) == othersRows {
+		if who == "" || known[c.Wallet+" "+who] || len(known) == offerRows {
 			continue
 		}
 		known[c.Wallet+" "+who] = true
@@ -639,7 +644,7 @@ func (d *Door) showCredit(v *visit, status int, c *deposit.Credit, problem strin
 			return err
 		}
 		for _, claim := range waiting {
-			if d.serves(c.Wallet, claim.Merchant, claim.Method) && len(k.Claims) < othersRows {
+			if d.serves(c.Wallet, claim.Merchant, claim.Method) && len(k.Claims) < offerRows {
 				k.Claims = append(k.Claims, claim)
 			}
 		}
