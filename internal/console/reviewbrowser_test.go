@@ -46,6 +46,15 @@ func layOut(h *house) (k cases) {
 	return k
 }
 
+// keyed waits until a page of the review shows a text and listens to its keys.
+func (s *screen) keyed(text string) {
+	s.t.Helper()
+	s.sees(text)
+	for !browsertest.Must(s.ctx, s.t, chromedp.Evaluate[bool](`document.querySelector("[data-keys-off]:not([hidden])") !== null`)) {
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // TestReviewInBrowser decides a queue by the keyboard alone.
 func TestReviewInBrowser(t *testing.T) {
 	t.Parallel()
@@ -56,27 +65,27 @@ func TestReviewInBrowser(t *testing.T) {
 	s.enter("asha@example.com")
 	s.sees("In the review queue")
 	s.open("/console/review")
-	s.sees("Another amount")
+	s.keyed("Another amount")
 	press := func(keys string) {
 		t.Helper()
 		browsertest.Must(s.ctx, t, chromedp.KeyEvent(keys))
 	}
 	press("j")
 	press("\r")
-	s.sees(fmt.Sprint("Claim ", k.suspect.ID))
+	s.keyed(fmt.Sprint("Claim ", k.suspect.ID))
 	press("?")
 	s.sees("next and previous")
 	press("j")
-	s.sees(fmt.Sprint("Claim ", k.ambiguous.ID))
+	s.keyed(fmt.Sprint("Claim ", k.ambiguous.ID))
 	press("k")
-	s.sees(fmt.Sprint("Claim ", k.suspect.ID))
+	s.keyed(fmt.Sprint("Claim ", k.suspect.ID))
 	press("a")
 	press("Seen on the bank statement\r")
 	s.sees("The deposit is credited.")
-	s.sees(fmt.Sprint("Claim ", k.ambiguous.ID))
+	s.keyed(fmt.Sprint("Claim ", k.ambiguous.ID))
 	press("r")
 	press("Not their payment\r")
-	s.sees("The claim is rejected.")
+	s.keyed("The claim is rejected.")
 	h.MustFind(k.suspect.ID, deposit.Credited)
 	h.MustFind(k.ambiguous.ID, deposit.Rejected, deposit.CreditAmbiguous)
 	press("a")
@@ -86,11 +95,13 @@ func TestReviewInBrowser(t *testing.T) {
 
 	// Who switches the keys off types in peace.
 	s.open(claimPath(k.large.ID))
+	s.keyed(fmt.Sprint("Claim ", k.large.ID))
 	press("?")
 	s.click("#keys-off")
 	s.open(claimPath(k.large.ID))
+	s.keyed(fmt.Sprint("Claim ", k.large.ID))
 	press("j")
-	s.sees(fmt.Sprint("Claim ", k.large.ID))
+	s.keyed(fmt.Sprint("Claim ", k.large.ID))
 	s.quiet()
 }
 
