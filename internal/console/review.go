@@ -225,8 +225,8 @@ type claimCase struct {
 	Mine                bool        // the approval is the reader's own
 	FourEyes            money.Paise // above which two have to agree; 0 for never
 	Candidates          []candidate
-	Best                int64 // the candidate that approving binds; 0 where a person has to choose
-	Offers              []candidate // free credits that may be bound instead
+	Best                int64            // the candidate that approving binds; 0 where a person has to choose
+	Offers              []candidate      // free credits that may be bound instead
 	Label               []lookup.Deposit // the label's other claims
 	Payers              []payerPast
 	Undone              *deposit.Undone
@@ -254,7 +254,7 @@ type payerPast struct {
 // How much of the past is shown.
 const (
 	pastRows    = 6
-	offerRows  = 5
+	offerRows   = 5
 	mostWallets = 6 // whose unclaimed credits are offered
 	offerWithin = 72 * time.Hour
 )

@@ -11,6 +11,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -175,9 +176,11 @@ type Changes struct {
 	// Undone deposits leave the others, and the postbacks that were to tell of them
 	// are stopped. A merchant that could not pay one back makes the batch fail with
 	// ErrConflict: its balance was spent meanwhile.
-	Undone      []*Undone
-	Postings    []ledger.Posting
-	Events      []Announcement
+	Undone   []*Undone
+	Postings []ledger.Posting
+	Events   []Announcement
+	// Webhooks are what webhooks are told of the rest.
+	Webhooks    []webhook.Event
 	Assignments []Assignment
 	WalletUse   map[WalletDay]money.Paise // to add
 	Audit       []audit.Entry             // to number and chain

@@ -24,6 +24,7 @@ type Installation struct {
 	Feeds     []Feed     `json:"feeds" nullable:"false"`
 	Rules     []Rule     `json:"rules" nullable:"false"`
 	Payouts   []Payout   `json:"payouts" nullable:"false"`
+	Webhooks  []Webhook  `json:"webhooks" nullable:"false" doc:"The installation's own; merchants' are with them."`
 }
 
 // Merchant is a merchant of the apply file, see docs/apply.md for the fields.
@@ -39,7 +40,9 @@ type Merchant struct {
 	Methods        map[string]bool   `json:"methods,omitempty"`
 	Fee            Fee               `json:"fee"`
 	AmountPolicy   string            `json:"amount_policy" enum:"exact,actual"`
+	Settlement     *Settlement       `json:"settlement,omitempty"`
 	AllowedIPs     []string          `json:"allowed_ips,omitempty" nullable:"false"`
+	Webhooks       []Webhook         `json:"webhooks,omitempty" nullable:"false"`
 }
 
 // PostbackTarget is where deposits are announced.
@@ -57,9 +60,32 @@ type Look struct {
 
 // Fee is what the operator keeps.
 type Fee struct {
-	DepositPercent  string `json:"deposit_percent" example:"1.5"`
-	DepositFixed    string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
-	WithdrawalFixed string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+	DepositPercent    string `json:"deposit_percent" example:"1.5"`
+	DepositFixed      string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
+	WithdrawalPercent string `json:"withdrawal_percent" example:"0"`
+	WithdrawalFixed   string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+}
+
+// Webhook is an endpoint that is told of events, see docs/events.md.
+type Webhook struct {
+	ID       string   `json:"id"`
+	URL      string   `json:"url"`
+	Events   []string `json:"events" nullable:"false" doc:"Types, groups such as deposit.*, or *."`
+	Schedule []string `json:"schedule,omitempty" nullable:"false" doc:"Waits between attempts."`
+	Ed25519  bool     `json:"ed25519,omitempty"`
+}
+
+// Settlement is where a merchant's balance is paid out to, and when.
+type Settlement struct {
+	Account  string `json:"account_number" example:"998877665544"`
+	Name     string `json:"account_name"`
+	IFSC     string `json:"ifsc" example:"HDFC0000001"`
+	Method   string `json:"method" example:"imps_ib"`
+	Schedule string `json:"schedule,omitempty" enum:"daily,weekdays,weekly,monthly" doc:"Left out where settlement is on demand."`
+	Day      string `json:"day,omitempty" doc:"Of a weekly or monthly one." example:"mon"`
+	At       string `json:"at,omitempty" doc:"In the merchant's time zone." example:"18:00"`
+	Least    string `json:"least" doc:"Rupees: below this nothing is settled." example:"0.00"`
+	Keep     string `json:"keep" doc:"Rupees that stay in the balance." example:"0.00"`
 }
 
 // Method is a way to pay.
@@ -137,11 +163,36 @@ type Payout struct {
 	Address      string            `json:"address,omitempty"`
 }
 
+// merchantView views merchants, each with its webhooks.
+func merchantView(hooks []*directory.Webhook) func(*directory.Merchant) Merchant {
+	return func(m *directory.Merchant) Merchant {
+		v := viewMerchant(m)
+		if own := webhooksOf(hooks, m.ID); len(own) > 0 {
+			v.Webhooks = own
+		}
+		return v
+	}
+}
+
+// webhooksOf views the webhooks of a merchant, or the installation's own where
+// that is empty.
+func webhooksOf(hooks []*directory.Webhook, merchant string) []Webhook {
+	return inForce(hooks, func(w *directory.Webhook) bool { return w.Retired || w.Merchant != merchant }, viewWebhook)
+}
+
+func viewWebhook(w *directory.Webhook) Webhook {
+	v := Webhook{ID: w.ID, URL: w.URL, Events: w.Events, Ed25519: w.Ed25519}
+	for _, wait := range w.Waits {
+		v.Schedule = append(v.Schedule, wait.String())
+	}
+	return v
+}
+
 func viewMerchant(m *directory.Merchant) Merchant {
 	v := Merchant{
 		ID: m.ID, Name: m.Name, Domain: m.Domain, Timezone: m.Timezone, RedirectURLs: m.RedirectURLs, FrameAncestors: m.FrameAncestors,
-		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy),
-		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalFixed.Fixed()},
+		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy), Settlement: viewSettlement(m.Settlement),
+		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalPercent.String(), m.Fee.WithdrawalFixed.Fixed()},
 	}
 	if m.PostbackURL != "" {
 		v.Postback = &PostbackTarget{URL: m.PostbackURL, Ed25519: m.PostbackEd25519}
@@ -154,6 +205,20 @@ func viewMerchant(m *directory.Merchant) Merchant {
 	}
 	for _, prefix := range m.AllowedIPs {
 		v.AllowedIPs = append(v.AllowedIPs, prefix.String())
+	}
+	return v
+}
+
+func viewSettlement(s *directory.Settlement) *Settlement {
+	if s == nil {
+		return nil
+	}
+	v := &Settlement{
+		Account: string(s.Account), Name: s.Name, IFSC: string(s.IFSC), Method: s.Method,
+		Schedule: string(s.Schedule.Every), Day: s.Schedule.DayName(), Least: s.Least.Fixed(), Keep: s.Keep.Fixed(),
+	}
+	if s.Schedule.On() {
+		v.At = s.Schedule.Clock()
 	}
 	return v
 }
@@ -206,12 +271,13 @@ func render(c *directory.Contents) Installation {
 	slices.SortStableFunc(methods, func(a, b *directory.Method) int { return cmp.Compare(a.Order, b.Order) })
 	slices.SortStableFunc(rules, func(a, b *directory.Rule) int { return cmp.Compare(a.Order, b.Order) })
 	return Installation{
-		Merchants: inForce(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, viewMerchant),
+		Merchants: inForce(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, merchantView(c.Webhooks)),
 		Methods:   inForce(methods, func(m *directory.Method) bool { return m.Retired }, viewMethod),
 		Wallets:   inForce(c.Wallets, func(w *directory.Wallet) bool { return w.Retired }, viewWallet),
 		Feeds:     inForce(c.Feeds, func(f *directory.Feed) bool { return f.Retired }, viewFeed),
 		Rules:     inForce(rules, func(r *directory.Rule) bool { return r.Retired }, viewRule),
 		Payouts:   inForce(c.Payouts, func(p *directory.PayoutDesk) bool { return p.Retired }, viewPayout),
+		Webhooks:  webhooksOf(c.Webhooks, ""),
 	}
 }
 
@@ -320,7 +386,7 @@ func (d *Door) ofInstallation(api huma.API) {
 	api.OpenAPI().Paths["/v3/installation"].Put.RequestBody = installationBody()
 	object(d, api, "merchants", func(c *directory.Snapshot, id string) (Merchant, bool) {
 		m := c.Merchant(id)
-		return seen(m, m != nil && !m.Retired, viewMerchant)
+		return seen(m, m != nil && !m.Retired, merchantView(c.Webhooks))
 	})
 	object(d, api, "methods", func(c *directory.Snapshot, id string) (Method, bool) {
 		m := c.Method(id)
@@ -347,6 +413,10 @@ func (d *Door) ofInstallation(api huma.API) {
 			return Payout{}, false
 		}
 		return viewPayout(c.Payouts[i]), true
+	})
+	object(d, api, "webhooks", func(c *directory.Snapshot, id string) (Webhook, bool) {
+		w := c.Webhook("/" + id)
+		return seen(w, w != nil && !w.Retired, viewWebhook)
 	})
 }
 
@@ -378,7 +448,7 @@ func object[T any](d *Door, api huma.API, plural string, find func(*directory.Sn
 // installationBody describes what package apply reads by itself.
 func installationBody() *huma.RequestBody {
 	installation := &huma.MediaType{Schema: &huma.Schema{
-		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts.",
+		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts, webhooks.",
 	}}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": installation, "application/yaml": installation}}
 }

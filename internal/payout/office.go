@@ -33,6 +33,7 @@ const (
 	WrongState          RefusalCode = "wrong_state"
 	InDoubt             RefusalCode = "in_doubt"
 	TestOnly            RefusalCode = "test_only"
+	IDReserved          RefusalCode = "withdrawal_id_reserved"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message is
@@ -55,6 +56,7 @@ const (
 	ReasonDuplicate = "duplicate_beneficiary" // the same amount to the same account lately
 	ReasonVelocity  = "many_to_account"       // many to the same account lately
 	ReasonBank      = "bank_not_instant"      // the bank may not take IMPS
+	ReasonAccount   = "account_new"           // the merchant's own account was registered lately
 )
 
 // Rules of velocity: within a day, so many withdrawals of a merchant to one
@@ -89,6 +91,11 @@ type Request struct {
 	Test     bool
 	Beneficiary
 	CreatedBy string
+	// Settles says that it pays the merchant its own balance: its id begins with
+	// SettlementPrefix, and no other's may.
+	Settles bool
+	// Reason is one that the caller has for a person to approve it; empty for none.
+	Reason string
 }
 
 // digest is what tells the request from another under the same id.
@@ -100,6 +107,9 @@ func (r *Request) digest() [32]byte {
 // request again gives the same withdrawal. A *Refusal says why there is none.
 func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 	dir := o.Directory.Current()
+	if r.Settlement() != r.Settles {
+		return nil, refuse(IDReserved, "withdrawal_id must not begin with %s: such ids are the gateway's own", SettlementPrefix)
+	}
 	merchant := dir.Merchant(r.Merchant)
 	if merchant == nil || merchant.Retired {
 		return nil, refuse(MethodOff, "This merchant pays nothing out")
@@ -131,7 +141,7 @@ func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 			Beneficiary: r.Beneficiary, Request: r.digest(), State: New, CreatedBy: r.CreatedBy, CreatedAt: now, Desk: desk.ID,
 		}
 		if !r.Test {
-			made.Fee = merchant.Fee.WithdrawalFixed
+			made.Fee = merchant.Fee.OfWithdrawal(r.Amount)
 		}
 		if err := check(made, desk, f); err != nil {
 			return nil, err
@@ -139,14 +149,19 @@ func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 		if made.Reasons, err = suspicions(made, desk, f); err != nil {
 			return nil, err
 		}
+		if r.Reason != "" && !r.Test {
+			made.Reasons = append(made.Reasons, r.Reason)
+		}
 		c := o.change(made, now)
 		if err := c.post(dir, ledger.WithdrawalHeld, ledger.MerchantCode(r.Merchant), ledger.HoldCode(r.Merchant), made.Held()); err != nil {
 			return nil, err
 		}
 		c.record(r.CreatedBy, "withdrawal.created", "held "+made.Held().String()+" "+strings.Join(made.Reasons, ","))
+		c.tell()
 		if len(made.Reasons) == 0 {
 			made.State, made.ApprovedBy, made.ApprovedAt, made.AskAt = Approved, "policy", now, now
 			c.record("policy", "withdrawal.approved", "up to "+desk.ApproveAbove.String()+" no person is asked")
+			c.tell()
 		}
 		return &c.Changes, nil
 	})
@@ -190,9 +205,9 @@ func check(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) error {
 		return nil
 	case desk.MerchantDay > 0 && f.MerchantToday > desk.MerchantDay-w.Amount:
 		return refuse(DayLimit, "The most for a day of %s is reached: try tomorrow", desk.MerchantDay)
-	case desk.LabelDay > 0 && f.LabelToday > desk.LabelDay-w.Amount:
+	case desk.LabelDay > 0 && !w.Settlement() && f.LabelToday > desk.LabelDay-w.Amount:
 		return refuse(DayLimit, "The most for a day and payer of %s is reached: try tomorrow", desk.LabelDay)
-	case f.Available < w.Held():
+	case f.Available-w.Amount < w.Fee: // their sum could be more than a number holds
 		return refuse(InsufficientBalance, "Insufficient balance")
 	default:
 		return nil
@@ -209,13 +224,15 @@ func suspicions(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) (reasons []
 	if err != nil {
 		return nil, err
 	}
+	// What falls due by schedule goes to one account, and may be as much as before.
+	scheduled := w.Settlement() && w.CreatedBy == ScheduleActor
 	for _, s := range []struct {
 		when   bool
 		reason string
 	}{
 		{w.Amount > desk.ApproveAbove, ReasonAmount},
-		{f.SameLately > 0, ReasonDuplicate},
-		{f.AccountLately >= mostToAccount, ReasonVelocity},
+		{f.SameLately > 0 && !scheduled, ReasonDuplicate},
+		{f.AccountLately >= mostToAccount && !scheduled, ReasonVelocity},
 		{!bank.Instant, ReasonBank},
 	} {
 		if s.when {
@@ -406,6 +423,7 @@ func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor
 			w.Why = why
 		}
 		c.record(actor, "withdrawal."+string(to), why)
+		c.tell()
 		return &c.Changes, nil
 	})
 	if err == nil && refusal != nil {
@@ -503,10 +521,11 @@ func (o *Office) payers() []string {
 type changing struct {
 	Changes
 	now time.Time
+	dir *directory.Snapshot
 }
 
 func (o *Office) change(w *Withdrawal, now time.Time) *changing {
-	return &changing{Changes: Changes{Withdrawal: w}, now: now}
+	return &changing{Changes: Changes{Withdrawal: w}, now: now, dir: o.Directory.Current()}
 }
 
 // post adds a posting by the codes of its accounts; an amount of 0 adds none.

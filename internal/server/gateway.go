@@ -26,6 +26,7 @@ import (
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
@@ -55,6 +56,7 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 type Tools struct {
 	Desk     *deposit.Desk // the caller runs it
 	Office   *payout.Office
+	Settler  *settlement.Settler
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
@@ -84,6 +86,7 @@ func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) 
 		Store: db, Directory: dir, RatesID: rates.ID, Now: time.Now, Log: log,
 		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
 	}}
+	t.Settler = &settlement.Settler{Store: db, Office: t.Office, Log: log}
 	t.Importer = &intake.Importer{Desk: t.Desk, Ledger: db, Payouts: t.Office, Now: time.Now}
 	return t, nil
 }
@@ -308,7 +311,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
+	backstage.Go(func() error {
+		g.serveDuty(doors, duty{"tell of unclaimed credits", unclaimedEvery(g.config.UnclaimedAfter), g.tellUnclaimed})
+		return nil
+	})
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)

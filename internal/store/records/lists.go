@@ -200,6 +200,7 @@ const (
 		LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
 	toldOfWithdrawals = `postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id LEFT JOIN deposits d ON d.id = p.id LEFT JOIN undone u ON u.id = p.id
 		LEFT JOIN claims c ON c.id = d.id`
+	toldColumns = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, u.amount, w.amount)` + summaryTail
 )
 
 // ListPostbacks gives a page of postbacks, see lookup.Store.
@@ -235,7 +236,7 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 			items = append(items, s)
 			return err
 		}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s DESC, %s DESC LIMIT %d`,
-			summaryColumns, source.tables, &q, source.at, source.id, ask.Limit+1), q.args...)
+			toldColumns, source.tables, &q, source.at, source.id, ask.Limit+1), q.args...)
 		if err != nil {
 			return lookup.Page[postback.Summary]{}, fmt.Errorf("list postbacks: %w", err)
 		}
