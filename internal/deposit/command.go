@@ -146,7 +146,8 @@ func (a *amend) run(b *book) error {
 // it were new.
 func (b *book) rename(actor string, c *Claim, utr upi.UTR, history History) error {
 	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
-	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = utr, Waiting, nil, time.Time{}, history
+	b.move(c, Waiting)
+	c.UTR, c.Reasons, c.SettledAt, c.History = utr, nil, time.Time{}, history
 	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)
 	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
 	b.touchClaim(c)

@@ -391,6 +391,7 @@ func (u *undo) run(b *book) error {
 	}
 	b.changes.Undone = append(b.changes.Undone, &Undone{Deposit: *dep, UndoneAt: b.now, By: u.actor, Why: u.why})
 	delete(b.facts.Deposits, c.ID)
+	b.tallyDeposit(c, dep, -1)
 	b.record(u.actor, "deposit.undone", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, u.why))
 
 	c.Deposited = 0

@@ -183,6 +183,7 @@ type Changes struct {
 	Webhooks    []webhook.Event
 	Assignments []Assignment
 	WalletUse   map[WalletDay]money.Paise // to add
+	Tallies     map[TallyKey]Tally        // to add
 	Audit       []audit.Entry             // to number and chain
 }
 

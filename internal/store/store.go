@@ -40,6 +40,7 @@ type Store interface {
 	access.Store
 	lookup.Store
 	lookup.Reviews
+	lookup.Overviews
 	payout.Store
 	settlement.Store
 	// SaveRates keeps exchange rates and gives them their number.

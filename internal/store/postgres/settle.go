@@ -72,6 +72,7 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 		head.lock(&write)
 	}
 	addToBalances(&write, ledger.Balances(changes.Postings))
+	addTallies(&write, changes.Tallies)
 	overdrawn := false
 	findOverdrawn(&write, changes.Postings, &overdrawn)
 	if err := write.send(ctx, conn); err != nil {
@@ -229,6 +230,14 @@ func undo(f *flight, undone []*deposit.Undone) {
 		f.exec(`INSERT INTO undone (`+records.DepositColumns+`, undone_at, actor, why) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
 			u.ID, u.Merchant, u.Wallet, u.CreditID, int64(u.Amount), int64(u.Fee), u.RatesID, records.Micros(u.At), records.Micros(u.UndoneAt), u.By, u.Why)
 		f.exec(records.HushStatement, u.ID)
+	}
+}
+
+// addTallies adds to what happened. It comes behind the head of the audit log, so that
+// one gateway does at a time.
+func addTallies(f *flight, tallies map[deposit.TallyKey]deposit.Tally) {
+	for _, tally := range records.TallyValues(tallies) {
+		f.exec(records.TallyStatement, tally...)
 	}
 }
 

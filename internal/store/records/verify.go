@@ -87,6 +87,16 @@ var checks = []check{
 	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT wallet, SUM(by_day), SUM(came) FROM (
 			SELECT wallet, received AS by_day, 0 AS came FROM wallet_days UNION ALL SELECT wallet, 0, amount FROM credits) AS both_ways
 		GROUP BY wallet HAVING SUM(by_day) <> SUM(came)`},
+	{"%v did otherwise in quarter %v than is tallied: claims %v, credited %v, lost %v, deposits %v, paise %v, fees %v", `SELECT merchant, quarter, SUM(made), SUM(won), SUM(lost), SUM(deposits), SUM(amount), SUM(fees) FROM (
+			SELECT merchant, quarter, made, won, lost, deposits, amount, fees FROM tallies WHERE merchant <> ''
+			UNION ALL SELECT merchant, created_at / 900000000, -1, CASE state WHEN 'credited' THEN -1 ELSE 0 END,
+				CASE WHEN state IN ('refused', 'rejected', 'expired') THEN -1 ELSE 0 END, 0, 0, 0 FROM claims
+			UNION ALL SELECT merchant, at / 900000000, 0, 0, 0, -1, -amount, -fee FROM deposits) AS kept
+		GROUP BY merchant, quarter HAVING SUM(made) <> 0 OR SUM(won) <> 0 OR SUM(lost) <> 0 OR SUM(deposits) <> 0 OR SUM(amount) <> 0 OR SUM(fees) <> 0`},
+	{"the merchants' tallies of quarter %v do not add up to that of all", `SELECT quarter FROM tallies GROUP BY quarter
+		HAVING SUM(CASE merchant WHEN '' THEN -made ELSE made END) <> 0 OR SUM(CASE merchant WHEN '' THEN -won ELSE won END) <> 0 OR SUM(CASE merchant WHEN '' THEN -lost ELSE lost END) <> 0
+			OR SUM(CASE merchant WHEN '' THEN -deposits ELSE deposits END) <> 0 OR SUM(CASE merchant WHEN '' THEN -amount ELSE amount END) <> 0 OR SUM(CASE merchant WHEN '' THEN -fees ELSE fees END) <> 0`},
+	{"the deposits of %v in quarter %v took otherwise than is tallied", `SELECT merchant, quarter FROM tallies WHERE wait_10s + wait_1m + wait_5m + wait_30m + wait_2h + wait_more <> deposits`},
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet

@@ -23,16 +23,16 @@ import (
 // statements are prepared once on the write connection: preparing costs more
 // than running.
 type statements struct {
-	version, claimsByKey, claimByID, contenders, credits             *sql.Stmt
-	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant *sql.Stmt
-	refusedOf, walletUse                                             *sql.Stmt
-	addClaim, setClaim, addCredit, setCredit, addDeposit             *sql.Stmt
-	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
-	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
-	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport, addAttempt, addEvent                      *sql.Stmt
-	depositByID, owed, undoDeposit, addUndone, hushPostback          *sql.Stmt
-	begin, commit, rollback                                          *sql.Stmt
+	version, claimsByKey, claimByID, contenders, credits              *sql.Stmt
+	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant  *sql.Stmt
+	refusedOf, walletUse                                              *sql.Stmt
+	addClaim, setClaim, addCredit, setCredit, addDeposit              *sql.Stmt
+	addPosting, addPostback, addAssignment, addUse, addBalance        *sql.Stmt
+	auditHead, addAudit, setAuditHead, setPostback                    *sql.Stmt
+	movementsByUTR, movementByLine, addMovement, setMovement          *sql.Stmt
+	addMessage, addReport, addAttempt, addEvent                       *sql.Stmt
+	depositByID, owed, undoDeposit, addUndone, hushPostback, addTally *sql.Stmt
+	begin, commit, rollback                                           *sql.Stmt
 }
 
 // wide is how many keys one look-up takes: the statement costs more than each
@@ -114,6 +114,7 @@ func (s *statements) all() []preparation {
 		{&s.undoDeposit, `DELETE FROM deposits WHERE id = ?`},
 		{&s.addUndone, `INSERT INTO undone (` + records.DepositColumns + `, undone_at, actor, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.hushPostback, records.HushStatement},
+		{&s.addTally, records.TallyStatement},
 		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
@@ -405,6 +406,11 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 		if _, err := s.addAssignment.ExecContext(ctx, a.Merchant, a.Method, a.Label, a.Wallet,
 			records.Micros(a.ShownAt), records.Micros(a.ExpiresAt)); err != nil {
 			return fmt.Errorf("assignment: %w", err)
+		}
+	}
+	for _, tally := range records.TallyValues(c.Tallies) {
+		if _, err := s.addTally.ExecContext(ctx, tally...); err != nil {
+			return fmt.Errorf("tally: %w", err)
 		}
 	}
 	for key, amount := range c.WalletUse {

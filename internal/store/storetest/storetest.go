@@ -108,6 +108,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Activate", testActivate},
 		{"Review", testReview},
 		{"People", testPeople},
+		{"Tallies", testTallies},
 		{"Shared", testShared},
 		{"Amend", testAmend},
 		{"Payments", testPayments},
