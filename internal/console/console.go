@@ -20,6 +20,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
@@ -33,6 +34,10 @@ type Store interface {
 	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
 	lookup.Store
 	lookup.Reviews
+	lookup.Overviews
+	intake.Hours
+	// Endpoints lists where events are not simply sent to.
+	Endpoints(ctx context.Context) ([]postback.Endpoint, error)
 	// Postback gives one with its attempts, or postback.ErrNoPostback.
 	Postback(ctx context.Context, id int64) (*postback.Detail, error)
 }
@@ -61,6 +66,7 @@ type Door struct {
 	langs *words.Languages
 	paper *printer
 	site  http.Handler
+	feeds pulse
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -93,6 +99,7 @@ func (d *Door) handlers() handlers {
 	all := make(handlers)
 	for _, section := range []handlers{
 		d.front(),
+		d.overview(),
 		d.people(),
 		d.review(),
 	} {
@@ -123,9 +130,6 @@ func (d *Door) front() handlers {
 		"POST /sure/passkey":               d.signInByPasskey,
 		"GET /sure/provider":               d.askProvider,
 		"POST /sign-out":                   d.signOut,
-
-		"GET /{$}":                  d.overview,
-		"GET /merchants/{merchant}": d.overview,
 	}
 }
 

@@ -150,3 +150,5 @@ func TestReviewLooksInBrowser(t *testing.T) {
 		})
 	}
 }
+
+func emulate(width int64) chromedp.Action[struct{}] { return chromedp.EmulateViewport(width, 800) }

@@ -74,3 +74,24 @@
     else target.focus();
   });
 })();
+
+// What is live is looked at again and again while somebody looks at it: who has not
+// moved for ten minutes is away, and is to be signed out like anybody.
+(() => {
+  const every = 15000, patience = 600000;
+  if (!document.querySelector('[data-live]')) return;
+  let moved = Date.now();
+  for (const kind of ['pointermove', 'keydown', 'scroll']) addEventListener(kind, () => { moved = Date.now(); }, {passive: true});
+  setInterval(async () => {
+    if (document.hidden || Date.now() - moved > patience) return;
+    try {
+      const res = await fetch(location.href);
+      if (!res.ok || res.redirected) return;
+      const fresh = new DOMParser().parseFromString(await res.text(), 'text/html').querySelector('[data-live]');
+      const old = document.querySelector('[data-live]');
+      if (!fresh || old.contains(document.activeElement) || String(getSelection())) return; // not under one's hands
+      for (const d of old.querySelectorAll('details[open][id]')) fresh.querySelector('#' + d.id)?.setAttribute('open', '');
+      old.replaceWith(fresh);
+    } catch { /* the next time, then */ }
+  }, every);
+})();
