@@ -36,9 +36,9 @@ type chartRow struct{ When, Amount, Compared string }
 
 // The picture is drawn in units of its own, and as wide as there is room.
 const (
-	chartWide = 720
-	chartHigh = 200
-	chartLeft = 64 // room for the amounts
+	chartWide = 420
+	chartHigh = 170
+	chartLeft = 56 // room for the amounts
 	chartFoot = 24 // and for the time
 	chartTop  = 10
 )

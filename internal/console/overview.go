@@ -209,8 +209,8 @@ func (d *Door) loadDays(v *visit, o *overview, merchant string) error {
 	var byHour []point
 	for h := range 24 {
 		p := point{When: v.clock(day(0).Add(time.Duration(h) * time.Hour)), Amount: hours[0][h], Compared: hours[1][h]}
-		if h%4 == 0 {
-			p.Mark = p.When
+		if h%6 == 0 {
+			p.Mark = day(0).Add(time.Duration(h) * time.Hour).Format("3\u00a0pm")
 		}
 		byHour = append(byHour, p)
 	}
@@ -219,7 +219,7 @@ func (d *Door) loadDays(v *visit, o *overview, merchant string) error {
 	for back := daysShown - 1; back >= 0; back-- {
 		at := day(back)
 		p := point{When: v.words.Day(at), Amount: days[back].Amount}
-		if back%2 == 0 {
+		if back%3 == 0 {
 			p.Mark = strconv.Itoa(at.Day()) + "/" + strconv.Itoa(int(at.Month()))
 		}
 		byDay = append(byDay, p)
@@ -250,7 +250,8 @@ func (v *visit) figures(today, yesterday, lastWeek *deposit.Tally) []figure {
 			}
 			return v.T("overview.success.of", "percent", strconv.FormatInt(t.Won*100/t.Made, 10), "made", v.Count(t.Made))
 		}, nil),
-		of("overview.wait", v.waits, nil),
+		of("overview.half", func(t *deposit.Tally) string { return v.within(t, 50) }, nil),
+		of("overview.most", func(t *deposit.Tally) string { return v.within(t, 95) }, nil),
 	}
 }
 
@@ -266,17 +267,12 @@ func percent(change, of int64) string {
 	}
 }
 
-// waits says how long most deposits took from the claim on: half of them, and
-// nineteen of twenty.
-func (v *visit) waits(t *deposit.Tally) string {
+// within is the bound up to which so many in a hundred deposits took, from the claim
+// on.
+func (v *visit) within(t *deposit.Tally, share int64) string {
 	if t.Deposits <= 0 {
 		return "–"
 	}
-	return v.T("overview.wait.of", "half", v.within(t, 50), "most", v.within(t, 95))
-}
-
-// within is the bound up to which so many in a hundred deposits took.
-func (v *visit) within(t *deposit.Tally, share int64) string {
 	var sum int64
 	for i, n := range t.Waits {
 		if sum += n; sum*100 >= t.Deposits*share && i < len(deposit.WaitBounds) {

@@ -72,7 +72,7 @@ func TestOverviewOfAWeek(t *testing.T) {
 	// 9:30 UTC is 3 pm in India, and it is a little later by now: since midnight, a
 	// deposit each hour, and the café's.
 	for _, want := range []string{
-		"Deposits 17 +6 % 16 16", "80 % of 21", "half within 10 seconds", "Wallets", "till", "bar", "Credited today, by the hour", "Yesterday: ₹",
+		"Deposits 17 +6 % 16 16", "80 % of 21", "Half were credited within 10 seconds", "Wallets", "till", "bar", "Credited today, by the hour", "Yesterday: ₹",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the owner's overview lacks %q: %s", want, text)
