@@ -35,20 +35,20 @@ type house struct {
 	handler http.Handler
 }
 
-func open(t *testing.T) *house {
-	t.Helper()
-	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})}
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+func open(tb testing.TB) *house {
+	tb.Helper()
+	h := &house{House: storetest.MustOpenHouse(tb, storetest.SQLite(tb), storetest.Setup{})}
+	log := slog.New(slog.NewTextHandler(tb.Output(), nil))
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h.handler = h.door.Before(http.NotFoundHandler())
 	h.server = httptest.NewServer(h.handler)
-	t.Cleanup(h.server.Close)
+	tb.Cleanup(h.server.Close)
 	return h
 }
 

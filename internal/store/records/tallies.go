@@ -80,19 +80,19 @@ func (r *Records) WalletBalances(ctx context.Context) (map[string]money.Paise, e
 
 // Outbox counts what merchants are still to be told, see lookup.Overviews.
 func (r *Records) Outbox(ctx context.Context, merchant string) (o lookup.Outbox, err error) {
-	of := ` AND merchant = $1`
-	args := []any{merchant}
-	if merchant == "" {
-		of, args = "", nil
+	due, dead, args := "", "", []any(nil)
+	if merchant != "" {
+		// Of those that were given up there is no index by merchant: the newest are looked at.
+		due, dead, args = ` AND merchant = $1`, ` WHERE merchant = $1`, []any{merchant}
 	}
 	for _, count := range []struct {
 		into  *int64
 		query string
 	}{
-		{&o.Due, `state IN ('due', 'held')`}, {&o.Dead, `state = 'dead'`},
+		{&o.Due, fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM postbacks WHERE state IN ('due', 'held')%s LIMIT %d) AS few`, due, lookup.MostCounted)},
+		{&o.Dead, fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT merchant FROM postbacks WHERE state = 'dead' ORDER BY id DESC LIMIT %d) AS few%s`, lookup.MostCounted, dead)},
 	} {
-		if err := r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT COUNT(*) FROM (SELECT 1 FROM postbacks WHERE %s%s LIMIT %d) AS few`,
-			count.query, of, lookup.MostCounted), args...).Scan(count.into); err != nil {
+		if err := r.Read.QueryRowContext(ctx, count.query, args...).Scan(count.into); err != nil {
 			return o, fmt.Errorf("count postbacks: %w", err)
 		}
 	}
