@@ -150,7 +150,7 @@ func notMissing(err error) error {
 }
 
 // boundedWalks are walks along the end of a small index, and over what they found.
-var boundedWalks = regexp.MustCompile(`^SCAN (r|newest|few|claims USING INDEX claims_expiry|postbacks USING (COVERING )?INDEX postbacks_(due|dead))$`)
+var boundedWalks = regexp.MustCompile(`^SCAN (CONSTANT ROW|r|newest|few|claims USING INDEX claims_expiry|postbacks USING (COVERING )?INDEX postbacks_(due|dead))$`)
 
 // reviewReads asks for all that a person needs who decides about a claim.
 func reviewReads(ctx context.Context, r *records.Records) error {
