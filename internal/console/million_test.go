@@ -85,9 +85,9 @@ func BenchmarkPages(b *testing.B) {
 				if got.status != http.StatusOK {
 					b.Fatalf("answered %d: %s", got.status, got.text())
 				}
-				b.ReportMetric(float64(len(got.body)), "bytes") //nolint:forbidigo // how metrics are reported
+				b.ReportMetric(float64(len(got.body)), "bytes")
 			}
-			b.ReportMetric(float64(slices.Max(took).Milliseconds()), "ms-at-most") //nolint:forbidigo // likewise
+			b.ReportMetric(float64(slices.Max(took).Milliseconds()), "ms-at-most")
 		})
 	}
 }

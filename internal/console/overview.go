@@ -197,10 +197,10 @@ func (d *Door) loadDays(v *visit, o *overview, merchant string) error {
 		}
 		days[back].Add(&t)
 		if back < len(until) && at.Sub(day(back)) < end.Sub(day(0)) {
-			until[back].Add(&t)
+			until[back].Add(&t) //nolint:gosec // it is looked at above
 		}
 		if back < len(hours) {
-			hours[back][at.Hour()] += t.Amount
+			hours[back][at.Hour()] += t.Amount //nolint:gosec // likewise
 		}
 	}
 	o.Until = v.clock(end)

@@ -26,14 +26,13 @@ func TestPeopleMachine(t *testing.T) {
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{Policy: func(p *deposit.Policy) {
 		p.LabelFailures, p.MerchantFailures, p.SharedFailures, p.CreditMaxAge, p.FourEyes = 0, 0, 0, 0, fourEyes
 	}})
-	ctx := h.Context()
 	run := 0
 	var came money.Paise
 	var claims, credits []int64 // of all runs: one may reach back
 	rapid.Check(t, func(t *rapid.T) {
 		run++
 		h.Clock.Advance(100 * time.Hour)
-		if _, err := h.Desk.ExpireDue(ctx); err != nil {
+		if _, err := h.Desk.ExpireDue(h.Context()); err != nil {
 			t.Fatal(err)
 		}
 		mine := len(claims)
@@ -60,7 +59,7 @@ func TestPeopleMachine(t *testing.T) {
 			}
 		}
 		find := func(id int64) *deposit.Claim {
-			c, err := h.Store.FindClaim(ctx, id)
+			c, err := h.Store.FindClaim(h.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +69,7 @@ func TestPeopleMachine(t *testing.T) {
 			"activate": func(*rapid.T) {
 				a := storetest.Claim(fmt.Sprintf("%d/%d", run, len(claims)), utr(), rapid.SampledFrom(amounts).Draw(t, "amount"))
 				a.Merchant = rapid.SampledFrom([]string{storetest.Shop, storetest.Cafe}).Draw(t, "merchant")
-				c, err := h.Desk.Activate(ctx, a)
+				c, err := h.Desk.Activate(h.Context(), a)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -90,16 +89,16 @@ func TestPeopleMachine(t *testing.T) {
 			},
 			"approve": func(*rapid.T) {
 				by, before := person(), find(of(claims[mine:]))
-				c, err := h.Desk.Approve(ctx, before.ID, 0, by, "")
+				c, err := h.Desk.Approve(h.Context(), before.ID, 0, by, "")
 				decided(by, before, c, err)
 			},
 			"bind": func(*rapid.T) {
 				by, before := person(), find(of(claims[mine:]))
-				c, err := h.Desk.Approve(ctx, before.ID, of(credits), by, "")
+				c, err := h.Desk.Approve(h.Context(), before.ID, of(credits), by, "")
 				decided(by, before, c, err)
 			},
 			"reject": func(*rapid.T) {
-				_, err := h.Desk.Reject(ctx, of(claims[mine:]), person(), "")
+				_, err := h.Desk.Reject(h.Context(), of(claims[mine:]), person(), "")
 				decided("", nil, deposit.Claim{}, err)
 			},
 			"give": func(*rapid.T) {
@@ -113,7 +112,7 @@ func TestPeopleMachine(t *testing.T) {
 					if n > 1 {
 						id = fmt.Sprintf("credit-%d.%d", g.Credit, n)
 					}
-					c, err := h.Store.FindClaimByKey(ctx, deposit.CustomKey{Merchant: g.Merchant, CustomID: id})
+					c, err := h.Store.FindClaimByKey(h.Context(), deposit.CustomKey{Merchant: g.Merchant, CustomID: id})
 					if err != nil {
 						break
 					}
@@ -121,7 +120,7 @@ func TestPeopleMachine(t *testing.T) {
 						break
 					}
 				}
-				c, err := h.Desk.Give(ctx, g, by, "")
+				c, err := h.Desk.Give(h.Context(), g, by, "")
 				decided(by, before, c, err)
 				if err == nil && (before == nil || before.ID != c.ID) {
 					claims = append(claims, c.ID)
@@ -129,14 +128,14 @@ func TestPeopleMachine(t *testing.T) {
 			},
 			"undo": func(*rapid.T) {
 				before := find(of(claims))
-				c, err := h.Desk.Undo(ctx, before.ID, person(), "")
+				c, err := h.Desk.Undo(h.Context(), before.ID, person(), "")
 				decided("", nil, deposit.Claim{}, err)
 				if (err == nil) != (before.State == deposit.Credited) || err == nil && c.State != deposit.Rejected {
 					t.Fatalf("a %s claim, undone, is %s: %v", before.State, c.State, err)
 				}
 			},
 		})
-		r, err := h.Store.Verify(ctx)
+		r, err := h.Store.Verify(h.Context())
 		if err != nil || len(r.Problems) > 0 {
 			t.Fatalf("verify: %v, %v", r.Problems, err)
 		}
@@ -151,7 +150,7 @@ func TestPeopleMachine(t *testing.T) {
 			}
 		}
 		for _, id := range credits {
-			c, err := h.Store.FindCredit(ctx, id)
+			c, err := h.Store.FindCredit(h.Context(), id)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,10 +40,41 @@ func testPeople(t *testing.T, fresh Fresh) {
 		{"undo what was paid out", desks, testUndoSpent},
 		{"undo what the bank took back", Setup{}, testUndoReversed},
 	})
+	t.Run("damaged", func(t *testing.T) {
+		t.Parallel()
+		testUndoneDamaged(t, fresh)
+	})
 	for _, gateways := range []int{1, 2} {
 		t.Run(fmt.Sprintf("two people at once, %d gateways", gateways), func(t *testing.T) {
 			t.Parallel()
 			testPeopleRace(t, fresh, gateways)
+		})
+	}
+}
+
+// undoneDamages are what somebody could do to a deposit that was undone.
+var undoneDamages = []struct{ name, do, want string }{
+	{"gone", `DELETE FROM undone`, "deposit that is not kept"},
+	{"another amount", `UPDATE undone SET amount = amount + 1`, "its postings do not come to nothing"},
+	{"another merchant", `UPDATE undone SET merchant = 'cafe'`, "its postings do not come to nothing"},
+	{"told of", `UPDATE postbacks SET state = 'due', next_at = 1`, "its postback will tell of it"},
+	{"a claim that ended otherwise", `UPDATE claims SET state = 'expired'`, "its claim is not rejected"},
+}
+
+func testUndoneDamaged(t *testing.T, fresh Fresh) {
+	t.Helper()
+	for _, damage := range undoneDamages {
+		t.Run(damage.name, func(t *testing.T) {
+			t.Parallel()
+			h := MustOpenHouse(t, fresh(t), Setup{})
+			if _, err := h.Desk.Undo(t.Context(), h.mustDeposit(Shop, 1), asha, ""); err != nil {
+				t.Fatal(err)
+			}
+			h.mustExec(damage.do)
+			r, err := h.Store.Verify(t.Context())
+			if err != nil || !strings.Contains(strings.Join(r.Problems, "\n"), damage.want) {
+				t.Errorf("found %q, %v", r.Problems, err)
+			}
 		})
 	}
 }
