@@ -339,8 +339,10 @@ func (r *Records) Postbacks(ctx context.Context, f postback.Filter) (list []post
 func (r *Records) Postback(ctx context.Context, id int64) (*postback.Detail, error) {
 	d := &postback.Detail{Event: postback.Event{ID: id}}
 	var micros int64
-	err := scanSummary(r.Read.QueryRowContext(ctx, `SELECT `+summaryColumns+`, p.body, p.latency
-		FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1`, id), &d.Summary, &d.Body, &micros)
+	err := scanSummary(r.Read.QueryRowContext(ctx, `SELECT p.id, p.merchant, COALESCE(c.custom_id, w.withdrawal_id, ''), COALESCE(d.amount, w.amount, 0),
+			p.state, p.attempts, p.next_at, p.last_status, p.last_error, p.created_at, p.delivered_at, p.body, p.latency
+		FROM postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id LEFT JOIN withdrawals w ON w.id = p.withdrawal_id
+		WHERE p.id = $1`, id), &d.Summary, &d.Body, &micros)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, postback.ErrNoPostback
 	}
