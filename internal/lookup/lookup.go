@@ -90,27 +90,13 @@ type Deposit struct {
 // Postbacks are what of a merchant's postbacks is asked for, the newest first.
 type Postbacks struct {
 	Merchant string
+	Kind     postback.Kind
 	State    postback.State
 	Word     Word // label and amount, as of deposits
-	Range         // of the deposit's credit, or the withdrawal's making
+	Range    // of the deposit's credit, or the withdrawal's end
 	After    *Place
 	Limit    int
 	Look     int // as of deposits
-}
-
-// Postback is how far a postback came.
-type Postback struct {
-	ID          int64 // its deposit's, or its own where it tells of a withdrawal
-	Merchant    string
-	CustomID    string
-	Label       string
-	Amount      money.Paise
-	State       postback.State
-	Attempts    int
-	NextAt      time.Time // zero where there is none
-	LastStatus  int       // HTTP; 0 where there was no answer
-	CreatedAt   time.Time
-	DeliveredAt time.Time // zero where it was not
 }
 
 // Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
@@ -192,9 +178,7 @@ type Store interface {
 	// FindDeposit returns a merchant's deposit by its custom id, or ErrNone.
 	FindDeposit(ctx context.Context, key deposit.CustomKey) (Deposit, error)
 	// ListPostbacks gives a page of postbacks.
-	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
-	// FindPostback returns a merchant's postback, or ErrNone.
-	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
+	ListPostbacks(ctx context.Context, q Postbacks) (Page[postback.Summary], error)
 	// ListWithdrawalsOf gives a page of a merchant's withdrawals.
 	ListWithdrawalsOf(ctx context.Context, q Withdrawals) (Page[*payout.Withdrawal], error)
 	// FindWithdrawalByKey returns a merchant's withdrawal, or payout.ErrNoWithdrawal.
@@ -207,8 +191,5 @@ type Store interface {
 	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
 	// FindStatement returns a wallet's statement, or ErrNone.
 	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
-	// ListWithdrawalPostbacks gives a page of the postbacks that tell of a merchant's
-	// withdrawals, in the order of those.
-	ListWithdrawalPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
 	Finder
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 )
 
@@ -24,7 +25,7 @@ type Finder interface {
 	FindWithdrawals(ctx context.Context, merchants []string, q Withdrawals) ([]*payout.Withdrawal, error)
 	// FindPostbacks gives the postbacks of deposits or withdrawals with these
 	// numbers, the newest first.
-	FindPostbacks(ctx context.Context, subjects []int64) ([]Postback, error)
+	FindPostbacks(ctx context.Context, subjects []int64) ([]postback.Summary, error)
 	// PostingsOf gives the postings of a credit, deposit, withdrawal or movement.
 	PostingsOf(ctx context.Context, id int64) ([]Posting, error)
 	// NotesOf gives what the audit log says of records, in its order, up to limit.

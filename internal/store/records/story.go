@@ -14,6 +14,7 @@ import (
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 )
 
@@ -117,54 +118,25 @@ func (r *Records) FindWithdrawals(ctx context.Context, merchants []string, ask l
 	return items, nil
 }
 
-const paymentPostbackColumns = `p.id, p.merchant, w.withdrawal_id, w.label, w.amount, p.state, p.attempts, p.next_at, p.last_status, w.created_at, p.delivered_at`
-
-// ListWithdrawalPostbacks gives a page of postbacks of withdrawals, see
-// lookup.Store.
-func (r *Records) ListWithdrawalPostbacks(ctx context.Context, ask lookup.Postbacks) (lookup.Page[lookup.Postback], error) {
-	const table = "withdrawals w JOIN postbacks p ON p.withdrawal_id = w.id AND p.withdrawal_id <> 0"
-	q, end, err := r.stretch(ctx, walk{
-		table: table, at: "w.created_at", id: "p.id", merchant: "w.merchant = $", args: []any{ask.Merchant},
-		Range: ask.Range, after: ask.After, look: ask.Look,
-	})
-	if err != nil {
-		return lookup.Page[lookup.Postback]{}, fmt.Errorf("list postbacks: %w", err)
-	}
-	q.is("p.state || ''", string(ask.State))
-	q.any(condition{"w.label = $", ask.Word.Label}, condition{"w.amount = $", int64(ask.Word.Amount)})
-	var items []lookup.Postback
-	err = each(ctx, r.Read, func(row Row) error {
-		item, err := scanPostback(row)
-		items = append(items, item)
-		return err
-	}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY w.created_at DESC, p.id DESC LIMIT %d`, paymentPostbackColumns, table, &q, ask.Limit+1), q.args...)
-	if err != nil {
-		return lookup.Page[lookup.Postback]{}, fmt.Errorf("list postbacks: %w", err)
-	}
-	return page(items, ask.Limit, end, func(p *lookup.Postback) lookup.Place { return lookup.Place{At: p.CreatedAt, ID: p.ID} }), nil
-}
-
 // FindPostbacks gives postbacks of deposits or withdrawals, see lookup.Finder.
-func (r *Records) FindPostbacks(ctx context.Context, subjects []int64) (items []lookup.Postback, err error) {
+func (r *Records) FindPostbacks(ctx context.Context, subjects []int64) (items []postback.Summary, err error) {
 	if len(subjects) == 0 {
 		return nil, nil
 	}
-	add := func(row Row) error {
-		item, err := scanPostback(row)
-		items = append(items, item)
-		return err
-	}
+	// A postback of a deposit has its id.
 	var of, paying query
 	of.among("p.id", values(subjects))
 	paying.among("p.withdrawal_id", values(subjects))
 	paying.and("p.withdrawal_id <> 0")
-	err = errors.Join(
-		each(ctx, r.Read, add, `SELECT `+postbackColumns+` FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id
-			WHERE `+of.String()+` ORDER BY p.id DESC`, of.args...),
-		each(ctx, r.Read, add, `SELECT `+paymentPostbackColumns+` FROM postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id
-			WHERE `+paying.String()+` ORDER BY p.id DESC`, paying.args...))
-	if err != nil {
-		return nil, fmt.Errorf("find postbacks: %w", err)
+	for _, q := range []query{of, paying} {
+		if err := each(ctx, r.Read, func(row Row) error {
+			var s postback.Summary
+			err := scanSummary(row, &s)
+			items = append(items, s)
+			return err
+		}, `SELECT `+summaryColumns+` FROM `+summaryTables+` WHERE `+q.String()+` ORDER BY p.id DESC`, q.args...); err != nil {
+			return nil, fmt.Errorf("find postbacks: %w", err)
+		}
 	}
 	return items, nil
 }
