@@ -16,6 +16,8 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
@@ -35,6 +37,11 @@ type house struct {
 	handler http.Handler
 }
 
+// bundled are the exchange rates of a house, whatever their number.
+type bundled struct{}
+
+func (bundled) Rates(context.Context, int64) (*fx.Rates, error) { return fx.Bundled() }
+
 func open(t *testing.T) *house {
 	t.Helper()
 	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})}
@@ -43,6 +50,7 @@ func open(t *testing.T) *house {
 	var err error
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
+		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
 	}); err != nil {
 		t.Fatal(err)
 	}

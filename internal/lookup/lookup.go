@@ -93,7 +93,7 @@ type Postbacks struct {
 	Kind     postback.Kind
 	State    postback.State
 	Word     Word // label and amount, as of deposits
-	Range    // of the deposit's credit, or the withdrawal's end
+	Range         // of the deposit's credit, or the withdrawal's end
 	After    *Place
 	Limit    int
 	Look     int // as of deposits
