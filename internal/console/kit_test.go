@@ -42,9 +42,14 @@ type bundled struct{}
 
 func (bundled) Rates(context.Context, int64) (*fx.Rates, error) { return fx.Bundled() }
 
-func open(t *testing.T) *house {
+func open(t testing.TB) *house {
 	t.Helper()
-	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})}
+	return openWith(t, storetest.Setup{})
+}
+
+func openWith(t testing.TB, setup storetest.Setup) *house {
+	t.Helper()
+	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), setup)}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error

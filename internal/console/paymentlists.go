@@ -29,12 +29,12 @@ type cell struct {
 	State, StateKey string
 }
 
-func asText(s string) cell              { return cell{Text: s} }
-func asNumber(n int64) cell             { return cell{Text: strconv.FormatInt(n, 10)} }
-func asTime(t time.Time) cell             { return cell{At: t} }
-func asMoney(p money.Paise) cell       { return cell{Amount: &p} }
+func asText(s string) cell            { return cell{Text: s} }
+func asNumber(n int64) cell           { return cell{Text: strconv.FormatInt(n, 10)} }
+func asTime(t time.Time) cell         { return cell{At: t} }
+func asMoney(p money.Paise) cell      { return cell{Amount: &p} }
 func (c cell) to(address string) cell { c.Link = address; return c }
-func asState(kind, code string) cell    { return cell{State: code, StateKey: "pay." + kind + "."} }
+func asState(kind, code string) cell  { return cell{State: code, StateKey: "pay." + kind + "."} }
 func (c cell) Num() bool              { return c.Amount != nil }
 func (c cell) Empty() bool            { return c.Text == "" && c.At.IsZero() && c.Amount == nil && c.State == "" }
 
@@ -98,6 +98,16 @@ type list[T any] struct {
 	read    func(ctx context.Context, a *sought, source string, after *lookup.Place, limit, look int) (lookup.Page[T], error)
 	place   func(*T) lookup.Place
 	address func(*T) string
+	// about is what a search leads to: the payment that the record belongs to. Nil
+	// for the record itself.
+	about func(*T) string
+}
+
+func (l *list[T]) leads(item *T) string {
+	if l.about != nil {
+		return l.about(item)
+	}
+	return l.address(item)
 }
 
 // grid is a table of cells.
@@ -260,9 +270,9 @@ func (l *list[T]) page(v *visit) error {
 	return v.show(page{Name: "payments", Wide: true, Body: b})
 }
 
-// look gives what the search box shows of a list, and the addresses of what it
-// names at once.
-func (l *list[T]) look(v *visit, a sought) (found foundList, addresses []string, err error) {
+// look gives what the search box shows of a list: what it names at once, and where
+// that leads; or, along the list, what else fits.
+func (l *list[T]) look(v *visit, a sought, along bool) (found foundList, leads []string, err error) {
 	if l.wallets {
 		if !v.insider() {
 			return found, nil, nil
@@ -273,17 +283,22 @@ func (l *list[T]) look(v *visit, a sought) (found foundList, addresses []string,
 		}
 	}
 	const few = 10
-	read, atOnce, err := l.stretch(v.Context(), &a, nil, few)
-	if err != nil {
+	var items []T
+	if along {
+		a.Wide = true
+		read, _, err := l.stretch(v.Context(), &a, nil, few)
+		if err != nil {
+			return found, nil, err
+		}
+		items = read.Items
+	} else if items, err = l.found(v.Context(), &a, few); err != nil {
 		return found, nil, err
 	}
-	if atOnce && l.name != "postbacks" { // those lie behind what they tell of
-		for i := range read.Items {
-			addresses = append(addresses, l.address(&read.Items[i]))
-		}
+	for i := range items {
+		leads = append(leads, l.leads(&items[i]))
 	}
 	path := base + "/" + l.name + "?" + url.Values{"q": {a.Search}, "wide": {"1"}}.Encode()
-	return foundList{Name: v.T("page." + l.name), Path: path, Grid: l.grid(v, read.Items)}, addresses, nil
+	return foundList{Name: v.T("page." + l.name), Path: path, Grid: l.grid(v, items)}, leads, nil
 }
 
 // filter is the form that narrows the list.
@@ -448,6 +463,12 @@ func (d *Door) creditList() *list[*deposit.Credit] {
 		},
 		place:   func(c **deposit.Credit) lookup.Place { return lookup.Place{At: (*c).At, ID: (*c).ID} },
 		address: func(c **deposit.Credit) string { return addressOf("credits", (*c).ID) },
+		about: func(c **deposit.Credit) string {
+			if (*c).ClaimID != 0 {
+				return addressOf("deposits", (*c).ClaimID)
+			}
+			return addressOf("credits", (*c).ID)
+		},
 	}
 }
 

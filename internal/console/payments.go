@@ -252,31 +252,40 @@ type foundList struct {
 	Grid grid
 }
 
-// find is the search box: it leads to the one record that a number, UTR or custom
-// id names; where there are more it lists them, and what lies along the lists.
+// find is the search box: it leads to the one payment that a number, UTR or id
+// names. Where there are more it lists them; where there is none, those that lie
+// along the lists.
 func (d *Door) find(v *visit) error {
 	a, err := v.ask()
 	if err != nil {
 		return err
 	}
+	deposits, credits, withdrawals, postbacks := d.depositList(), d.creditList(), d.withdrawalList(), d.postbackList()
 	var lists []foundList
-	var only []string
-	if a.Search != "" {
-		for _, search := range []func(*visit, sought) (foundList, []string, error){
-			d.depositList().look, d.creditList().look, d.withdrawalList().look, d.postbackList().look,
-		} {
-			found, addresses, err := search(v, *a)
+	for _, along := range []bool{false, true} {
+		if a.Search == "" || len(lists) > 0 {
+			break
+		}
+		looks := []func(*visit, sought, bool) (foundList, []string, error){deposits.look, credits.look, withdrawals.look}
+		if !along {
+			looks = append(looks, postbacks.look) // those of payments found along are on their pages
+		}
+		var leads []string
+		for i, look := range looks {
+			found, more, err := look(v, *a, along)
 			if err != nil {
 				return err
 			}
-			if len(found.Grid.Rows) > 0 {
-				lists = append(lists, found)
+			// A postback that belongs to what was found is on its page, too.
+			if len(more) == 0 || i == 3 && len(lists) > 0 {
+				continue
 			}
-			only = append(only, addresses...)
+			lists, leads = append(lists, found), append(leads, more...)
 		}
-	}
-	if len(only) == 1 && len(lists) == 1 {
-		return v.lead(only[0])
+		slices.Sort(leads)
+		if leads = slices.Compact(leads); len(leads) == 1 && !along {
+			return v.lead(leads[0])
+		}
 	}
 	return v.show(page{Name: "find", Wide: true, Body: struct {
 		Search string

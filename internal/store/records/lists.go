@@ -135,20 +135,21 @@ func (q *query) is(column, value string) {
 	}
 }
 
-// any asks for those for which one of some conditions holds; those whose value is
-// empty are none.
-func (q *query) any(conditions ...condition) {
-	var parts []string
+// word asks for those of which a field is what a word may be: of the fields that
+// the list has, those that the word can't be are left out. Where none is left,
+// nothing fits.
+func (q *query) word(w *lookup.Word, conditions ...condition) {
+	if *w == (lookup.Word{}) {
+		return
+	}
+	parts := []string{"1 = 0"}
 	var values []any
 	for _, c := range conditions {
-		if c.value == "" || c.value == int64(0) {
-			continue
+		if c.value != "" && c.value != int64(0) {
+			parts, values = append(parts, c.text), append(values, c.value)
 		}
-		parts, values = append(parts, c.text), append(values, c.value)
 	}
-	if len(parts) > 0 {
-		q.and("("+strings.Join(parts, " OR ")+")", values...)
-	}
+	q.and("("+strings.Join(parts, " OR ")+")", values...)
 }
 
 // condition has one $ for its value: a string or an int64.
@@ -192,7 +193,7 @@ func (r *Records) ListDeposits(ctx context.Context, ask lookup.Deposits) (lookup
 			return lookup.Page[lookup.Deposit]{}, fmt.Errorf("list deposits: %w", err)
 		}
 		// Sums of nothing, so that no index of labels in vain draws the walk away.
-		q.any(condition{"c.label || '' = $", ask.Word.Label}, condition{"c.amount = $", int64(ask.Word.Amount)},
+		q.word(&ask.Word, condition{"c.label || '' = $", ask.Word.Label}, condition{"c.amount = $", int64(ask.Word.Amount)},
 			condition{"EXISTS (SELECT 1 FROM credits r WHERE r.id = c.credit_id AND lower(r.payer_vpa) = $)", ask.Word.VPA})
 	} else {
 		// Every state has an index that finds the UTR; together they are few.
@@ -267,7 +268,7 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 			end = last
 		}
 		q.is("p.state", string(ask.State))
-		q.any(condition{source.label + " || '' = $", ask.Word.Label}, condition{source.amount + " = $", int64(ask.Word.Amount)})
+		q.word(&ask.Word, condition{source.label + " || '' = $", ask.Word.Label}, condition{source.amount + " = $", int64(ask.Word.Amount)})
 		err = each(ctx, r.Read, func(row Row) error {
 			var s postback.Summary
 			err := scanSummary(row, &s)
@@ -417,7 +418,7 @@ func (r *Records) ListWithdrawalsOf(ctx context.Context, ask lookup.Withdrawals)
 		return lookup.Page[*payout.Withdrawal]{}, fmt.Errorf("list withdrawals: %w", err)
 	}
 	q.narrowWithdrawals(&ask)
-	q.any(condition{"label = $", ask.Word.Label}, condition{"amount = $", int64(ask.Word.Amount)})
+	q.word(&ask.Word, condition{"label = $", ask.Word.Label}, condition{"amount = $", int64(ask.Word.Amount)})
 	var items []*payout.Withdrawal
 	err = each(ctx, r.Read, func(row Row) error {
 		w, err := scanWithdrawal(row)
@@ -477,7 +478,7 @@ func (r *Records) ListCredits(ctx context.Context, ask lookup.Credits) (lookup.P
 	if ask.Amount != 0 {
 		q.and("amount = $", int64(ask.Amount))
 	}
-	q.any(condition{"lower(payer_vpa) = $", ask.Word.VPA}, condition{"amount = $", int64(ask.Word.Amount)})
+	q.word(&ask.Word, condition{"lower(payer_vpa) = $", ask.Word.VPA}, condition{"amount = $", int64(ask.Word.Amount)})
 	var items []*deposit.Credit
 	err := each(ctx, r.Read, func(row Row) error {
 		c, err := ScanCredit(row)
