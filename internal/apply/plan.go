@@ -58,7 +58,8 @@ type GeneratedSecret struct {
 
 // Plan is what it takes to make a directory match a file.
 type Plan struct {
-	// Change is what to store. Its audit entries have no time yet.
+	// Change is what to store. Its audit entries, and accounts that it registers
+	// for settlement, have no time yet.
 	Change    directory.Change
 	Lines     []Line
 	Generated []GeneratedSecret
@@ -96,6 +97,7 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	p.checkWallets()
 	methods := p.methods()
 	p.checkReferences()
+	p.checkSettlements()
 	if err := p.errs.orNil(); err != nil {
 		return nil, err
 	}
@@ -219,9 +221,11 @@ func (p *planner) merchants() ([]*directory.Merchant, error) {
 		spec := &p.file.merchants.items[i]
 		m := spec.want
 		var have directory.MerchantSecrets
-		if old := stored.find(p, spec.field("id"), m.ID); old != nil {
+		old := stored.find(p, spec.field("id"), m.ID)
+		if old != nil {
 			have = old.Secrets
 		}
+		m.Settlement = settlement(m.Settlement, old)
 		if err := p.merchantSecrets(spec, &m, have); err != nil {
 			return nil, err
 		}

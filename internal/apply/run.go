@@ -40,6 +40,7 @@ func Run(ctx context.Context, store directory.Store, file *File, o Options) (*Pl
 		for i := range plan.Change.Audit {
 			plan.Change.Audit[i].At = now
 		}
+		register(&plan.Change, now)
 		err = store.SaveDirectory(ctx, plan.Change)
 		switch {
 		case err == nil:

@@ -39,6 +39,7 @@ type Merchant struct {
 	Methods        map[string]bool   `json:"methods,omitempty"`
 	Fee            Fee               `json:"fee"`
 	AmountPolicy   string            `json:"amount_policy" enum:"exact,actual"`
+	Settlement     *Settlement       `json:"settlement,omitempty"`
 	AllowedIPs     []string          `json:"allowed_ips,omitempty" nullable:"false"`
 }
 
@@ -57,9 +58,23 @@ type Look struct {
 
 // Fee is what the operator keeps.
 type Fee struct {
-	DepositPercent  string `json:"deposit_percent" example:"1.5"`
-	DepositFixed    string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
-	WithdrawalFixed string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+	DepositPercent    string `json:"deposit_percent" example:"1.5"`
+	DepositFixed      string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
+	WithdrawalPercent string `json:"withdrawal_percent" example:"0"`
+	WithdrawalFixed   string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+}
+
+// Settlement is where a merchant's balance is paid out to, and when.
+type Settlement struct {
+	Account  string `json:"account_number" example:"998877665544"`
+	Name     string `json:"account_name"`
+	IFSC     string `json:"ifsc" example:"HDFC0000001"`
+	Method   string `json:"method" example:"imps_ib"`
+	Schedule string `json:"schedule,omitempty" enum:"daily,weekdays,weekly,monthly" doc:"Left out where settlement is on demand."`
+	Day      string `json:"day,omitempty" doc:"Of a weekly or monthly one." example:"mon"`
+	At       string `json:"at,omitempty" doc:"In the merchant's time zone." example:"18:00"`
+	Least    string `json:"least" doc:"Rupees: below this nothing is settled." example:"0.00"`
+	Keep     string `json:"keep" doc:"Rupees that stay in the balance." example:"0.00"`
 }
 
 // Method is a way to pay.
@@ -128,6 +143,7 @@ type Payout struct {
 	Max          string            `json:"max" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	MerchantDay  string            `json:"merchant_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	LabelDay     string            `json:"label_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	WalletDay    string            `json:"wallet_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	ApproveAbove string            `json:"approve_above" doc:"Rupees; 0.00 has a person approve each." example:"0.00"`
 	Layout       string            `json:"layout,omitempty"`
 	Codes        map[string]string `json:"codes,omitempty"`
@@ -139,8 +155,8 @@ type Payout struct {
 func viewMerchant(m *directory.Merchant) Merchant {
 	v := Merchant{
 		ID: m.ID, Name: m.Name, Domain: m.Domain, Timezone: m.Timezone, RedirectURLs: m.RedirectURLs, FrameAncestors: m.FrameAncestors,
-		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy),
-		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalFixed.Fixed()},
+		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy), Settlement: viewSettlement(m.Settlement),
+		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalPercent.String(), m.Fee.WithdrawalFixed.Fixed()},
 	}
 	if m.PostbackURL != "" {
 		v.Postback = &PostbackTarget{URL: m.PostbackURL, Ed25519: m.PostbackEd25519}
@@ -153,6 +169,20 @@ func viewMerchant(m *directory.Merchant) Merchant {
 	}
 	for _, prefix := range m.AllowedIPs {
 		v.AllowedIPs = append(v.AllowedIPs, prefix.String())
+	}
+	return v
+}
+
+func viewSettlement(s *directory.Settlement) *Settlement {
+	if s == nil {
+		return nil
+	}
+	v := &Settlement{
+		Account: string(s.Account), Name: s.Name, IFSC: string(s.IFSC), Method: s.Method,
+		Schedule: string(s.Schedule.Every), Day: s.Schedule.DayName(), Least: s.Least.Fixed(), Keep: s.Keep.Fixed(),
+	}
+	if s.Schedule.On() {
+		v.At = s.Schedule.Clock()
 	}
 	return v
 }
@@ -184,7 +214,7 @@ func viewRule(r *directory.Rule) Rule { return Rule{r.Name, r.When, r.Then} }
 
 func viewPayout(p *directory.PayoutDesk) Payout {
 	return Payout{
-		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.ApproveAbove.Fixed(),
+		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.WalletDay.Fixed(), p.ApproveAbove.Fixed(),
 		p.Layout, p.Codes, p.Account, p.KeyID, p.Address,
 	}
 }

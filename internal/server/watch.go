@@ -191,6 +191,11 @@ func (g *Gateway) troubles(ctx context.Context) (list []notice.Trouble, err erro
 			})
 		}
 	}
+	payouts, err := g.payoutTroubles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, payouts...)
 	disputes, err := g.store.Disputes(ctx, 0, mostDisputes)
 	if err != nil {
 		return nil, err

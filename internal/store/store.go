@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/postgres"
 	"github.com/milaan/milaan/internal/store/records"
@@ -38,6 +39,7 @@ type Store interface {
 	access.Store
 	lookup.Store
 	payout.Store
+	settlement.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.

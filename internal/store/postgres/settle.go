@@ -204,7 +204,8 @@ func loadMovements(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			utrs = append(utrs, string(utr))
 		}
 		f.each(add, `SELECT `+records.MovementColumns+` FROM movements
-			WHERE utr = ANY($1::text[]) AND utr <> '' AND kind = 'debit' AND credit_id = 0`, utrs)
+			WHERE utr = ANY($1::text[]) AND utr <> '' AND kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0
+			ORDER BY id FOR UPDATE`, utrs)
 	}
 	if len(keys.Movements) > 0 {
 		lines := make([][]byte, 0, len(keys.Movements))

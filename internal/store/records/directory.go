@@ -265,6 +265,10 @@ func (r *Records) SaveDirectory(ctx context.Context, change directory.Change) er
 		if err := r.saveObjects(ctx, tx, change); err != nil {
 			return err
 		}
+		// Whoever needs both the audit log and ids takes the log first.
+		if _, err := tx.ExecContext(ctx, `UPDATE audit_head SET seq = seq`); err != nil {
+			return fmt.Errorf("wait for the audit log: %w", err)
+		}
 		for _, a := range change.Accounts {
 			id, err := reserveIDs(ctx, tx, 1)
 			if err != nil {

@@ -130,6 +130,13 @@ var checks = []check{
 	{"withdrawal %v is %v, and no postback tells so", `SELECT w.id, w.state FROM withdrawals w LEFT JOIN postbacks p ON p.withdrawal_id = w.id AND p.told = w.state AND p.merchant = w.merchant
 		WHERE w.state IN ('success', 'failed', 'canceled') AND p.id IS NULL`},
 	{"merchant %v has more than one withdrawal with the id of %v", `SELECT merchant, MIN(id) FROM withdrawals GROUP BY merchant, withdrawal_id HAVING COUNT(*) > 1`},
+	{"%v of %v paid %v paise in %v payouts by its record, but its withdrawals say otherwise", `SELECT s.settlement_id, s.merchant, s.amount, s.payouts FROM settlements s
+		LEFT JOIN (SELECT * FROM withdrawals WHERE substr(withdrawal_id, 1, 11) = 'settlement-') AS w ON w.merchant = s.merchant AND (w.withdrawal_id = s.settlement_id OR w.withdrawal_id LIKE s.settlement_id || '-p%')
+		WHERE s.cut_at > 0 GROUP BY s.id, s.settlement_id, s.merchant, s.amount, s.fee, s.payouts
+		HAVING COUNT(w.id) <> s.payouts OR COALESCE(SUM(w.amount), 0) <> s.amount OR COALESCE(SUM(w.fee), 0) <> s.fee`},
+	{"withdrawal %v has the id of a settlement, %v, and is of none", `SELECT w.id, w.withdrawal_id FROM withdrawals w
+		LEFT JOIN settlements s ON s.merchant = w.merchant AND (w.withdrawal_id = s.settlement_id OR w.withdrawal_id LIKE s.settlement_id || '-p%')
+		WHERE substr(w.withdrawal_id, 1, 11) = 'settlement-' AND s.id IS NULL`},
 	{"posting %v/%v is of a credit, movement, withdrawal or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
 		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id
@@ -145,7 +152,7 @@ var checks = []check{
 		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM statements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM accounts)
-			OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM settlements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},

@@ -16,9 +16,14 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/money"
 )
 
 // smallTables have one row, or are walked on purpose: of credits the few that are
@@ -86,6 +91,10 @@ func TestQueryPlans(t *testing.T) {
 		return errors.Join(run(tx), tx.Rollback())
 	}}
 	ctx, now := t.Context(), time.Date(2026, time.March, 14, 9, 30, 0, 0, time.UTC)
+	if err := db.SaveDirectory(ctx, directory.Change{Accounts: []ledger.Account{{Code: ledger.MerchantCode("shop"), Kind: ledger.Liability, Currency: money.INR}}}); err != nil {
+		t.Fatal(err)
+	}
+	turnover := func() error { _, err := r.MerchantTurnover(ctx, "shop", now, now.Add(time.Hour)); return err }
 	statement := feed.Statement{ID: 1, Wallet: "till", From: now, To: now}
 	for _, query := range []struct {
 		name, index string
@@ -106,10 +115,21 @@ func TestQueryPlans(t *testing.T) {
 		{"claims that are due", "claims_expiry", func() error { _, err := r.DueClaims(ctx, now, 10); return err }},
 		{"claims in review", "claims_pending", func() error { _, err := r.PendingClaims(ctx, 7, 10); return err }},
 		{"a credit", "INTEGER PRIMARY KEY", func() error { _, err := r.FindCredit(ctx, 7); return err }},
+		{"a settlement", "settlements_key", func() error {
+			_, err := r.FindSettlement(ctx, payout.Key{Merchant: "shop", WithdrawalID: "settlement-1"})
+			return err
+		}},
+		{"a merchant's last settlement", "settlements_cut (merchant=? AND cut_at", func() error {
+			_, err := r.Settlements(ctx, settlement.Filter{Merchant: "shop", To: now, Paid: true, Limit: 1})
+			return err
+		}},
+		{"settlements that are open", "settlements_open", func() error { _, err := r.OpenSettlements(ctx, now); return err }},
+		{"what left a merchant's account", "postings_out (debit=? AND at>? AND at<?)", turnover},
+		{"what came to a merchant's account", "postings_in (credit=? AND at>? AND at<?)", turnover},
 		{"a mailbox's position", "mailboxes USING PRIMARY KEY", func() error { _, _, err := r.MailboxPosition(ctx, "till"); return err }},
 	} {
 		heard.said = nil
-		if err := query.run(); err != nil && !errors.Is(err, deposit.ErrNoCredit) {
+		if err := query.run(); err != nil && !errors.Is(err, deposit.ErrNoCredit) && !errors.Is(err, settlement.ErrNone) {
 			t.Fatalf("%s: %v", query.name, err)
 		}
 		var steps []string

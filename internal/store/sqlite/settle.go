@@ -89,7 +89,7 @@ func (s *statements) all() []preparation {
 		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setCredit, `UPDATE credits SET amount = ?, booked_at = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
 			claim_id = ?, contested = ?, lines = ? WHERE id = ?`},
-		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0`},
+		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0`},
 		{&s.movementByLine, `SELECT ` + records.MovementColumns + ` FROM movements WHERE line_key = ?`},
 		{&s.addMovement, `INSERT INTO movements (` + records.MovementColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setMovement, `UPDATE movements SET credit_id = ? WHERE id = ?`},
