@@ -390,7 +390,10 @@ func (d *Door) withdrawalPage(v *visit, id int64) error {
 	}
 	if v.insider() {
 		s.Facts = append(s.Facts, v.facts("reference", asText(w.Reference()), "desk", asText(w.Desk), "wallet", asText(w.Wallet), "providerref", asText(w.ProviderRef),
-			"tries", some(int64(w.Tries)), "reasons", asText(strings.Join(w.Reasons, " · ")))...)
+			"tries", some(int64(w.Tries)), "reasons", asText(strings.Join(w.Reasons, " · ")), "doubts", asText(strings.Join(w.Doubts, " · ")))...)
+		if w.Contested {
+			s.Facts = v.fact(s.Facts, "contested", asState("credits", "contested"))
+		}
 	}
 	step := func(at time.Time, state payout.State, facts ...fact) {
 		if !at.IsZero() {
@@ -411,20 +414,20 @@ func (d *Door) withdrawalPage(v *visit, id int64) error {
 		sent, end = v.facts("desk", asText(w.Desk), "wallet", asText(w.Wallet)), v.facts("why", asText(w.Why))
 	}
 	step(w.SentAt, payout.Processing, sent...)
+	if w.State != payout.Success { // it came back
+		step(w.PaidAt, payout.Success, v.facts("bankref", asText(w.BankRef))...)
+	}
 	if w.State.Final() {
 		step(w.SettledAt, w.State, append(v.facts("bankref", asText(w.BankRef)), end...)...)
 	}
-	if w.MovementID != 0 && v.insider() {
-		m, err := d.Store.FindMovement(v.Context(), w.MovementID)
-		if err != nil && !errors.Is(err, lookup.ErrNone) {
-			return err
-		}
-		if err == nil {
-			e := event{At: m.ReceivedAt, Name: v.T("pay.event.movement"), Facts: v.facts("wallet", asText(m.Wallet), "amount", asMoney(m.Amount), "booked", asTime(m.At))}
-			if v.readsRaw() {
-				e.Raw = legible([]byte(m.Narration))
+	if v.insider() {
+		for _, line := range []struct {
+			id   int64
+			name string
+		}{{w.MovementID, "pay.event.movement"}, {w.BackID, "pay.event.back"}} {
+			if err := d.tellMovement(v, s, line.id, line.name); err != nil {
+				return err
 			}
-			s.Events = append(s.Events, e)
 		}
 	}
 	told, err := d.Store.FindPostbacks(v.Context(), []int64{id})
@@ -441,7 +444,28 @@ func (d *Door) withdrawalPage(v *visit, id int64) error {
 	if path := v.pageOf("/payouts/{id}", w.Merchant, id); path != "" {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.payout"), Path: path})
 	}
-	return d.showStory(v, s, v.T("page.withdrawal")+" "+strconv.FormatInt(id, 10), id, w.MovementID)
+	return d.showStory(v, s, v.T("page.withdrawal")+" "+strconv.FormatInt(id, 10), id, w.MovementID, w.BackID)
+}
+
+// tellMovement adds a line of a statement that is no payment; none where the
+// number is zero.
+func (d *Door) tellMovement(v *visit, s *story, id int64, name string) error {
+	if id == 0 {
+		return nil
+	}
+	m, err := d.Store.FindMovement(v.Context(), id)
+	if errors.Is(err, lookup.ErrNone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e := event{At: m.ReceivedAt, Name: v.T(name), Facts: v.facts("wallet", asText(m.Wallet), "amount", asMoney(m.Amount), "booked", asTime(m.At))}
+	if v.readsRaw() {
+		e.Raw = legible([]byte(m.Narration))
+	}
+	s.Events = append(s.Events, e)
+	return nil
 }
 
 // postbackPage tells the story of a postback.
