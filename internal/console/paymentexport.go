@@ -99,6 +99,9 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 		if err := flush(); err != nil || page.Next == nil {
 			return err
 		}
+		if after != nil && !page.Next.Before(*after) {
+			return fmt.Errorf("the list leads from %v back to %v", *after, *page.Next)
+		}
 		after = page.Next
 	}
 }
