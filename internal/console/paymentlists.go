@@ -48,6 +48,9 @@ type part struct {
 // With gives a part of the page to its template.
 func (v *visit) With(what any, name string) part { return part{v, what, name} }
 
+// Cell is what a fact says, without its name.
+func (c cell) Cell() cell { return c }
+
 // Tone is the colour in which a state is shown, besides its text.
 func (c cell) Tone() string {
 	switch c.State {

@@ -59,6 +59,12 @@ type till struct {
 // one by the name of foreigner.
 func openTill(t testing.TB) *till {
 	t.Helper()
+	return openTillOf(t, hostile)
+}
+
+// openTillOf opens it with a payer of that name.
+func openTillOf(t testing.TB, payer string) *till {
+	t.Helper()
 	h := &till{house: openWith(t, storetest.Setup{Change: func(c *directory.Change) {
 		c.Payouts = []*directory.PayoutDesk{{
 			ID: "imps-desk", Kind: directory.PayoutSandbox, Method: "imps_ib", Min: 10_00, Max: 50_000_00, MerchantDay: 100_000_00,
@@ -80,12 +86,12 @@ func openTill(t testing.TB) *till {
 
 	// A payer of the shop, as an SMS tells it.
 	e := h.Entry(storetest.UTR(1), 500_00)
-	e.PayerVPA, e.PayerName, e.Note = "", hostile, hostile
-	sms := "Rs.500 credited by " + hostile + " \u202egnihton UPI 000000000001"
+	e.PayerVPA, e.PayerName, e.Note = "", payer, payer
+	sms := "Rs.500 credited by " + payer + " \u202egnihton UPI 000000000001"
 	h.ingest("till", feed.Item{Credit: &e, Message: &feed.Message{Raw: []byte(sms), Digest: sha256.Sum256([]byte(sms)), Sender: "VM-HDFCBK-S", SentAt: h.Clock.Now(),
 		Reading: feed.Reading{Kind: feed.Credit, UTR: e.UTR, Amount: e.Amount, At: e.At, Template: "hdfc/upi"}}})
-	a := storetest.Claim("order-"+hostile[:20], storetest.UTR(1), 500_00)
-	a.Label = "=1+1" + hostile
+	a := storetest.Claim("order-"+payer[:8], storetest.UTR(1), 500_00)
+	a.Label = "=1+1" + payer
 	h.shopDeposit = h.MustActivate(a, deposit.Credited)
 	h.credit = h.MustCredit("till", storetest.UTR(1))
 
@@ -131,7 +137,7 @@ func openTill(t testing.TB) *till {
 		}
 		if err := h.Store.Record(h.Context(), []postback.Result{{
 			EventID: jobs[i].ID, Merchant: storetest.Shop, LeasedUntil: jobs[i].LeasedUntil, State: postback.StateDue, NextAt: h.Clock.Now().Add(time.Hour),
-			Attempt: postback.Attempt{Number: 1, At: h.Clock.Now(), Latency: 1234 * time.Millisecond, Status: 502, Error: "answered 502", Answer: []byte("down " + hostile)},
+			Attempt: postback.Attempt{Number: 1, At: h.Clock.Now(), Latency: 1234 * time.Millisecond, Status: 502, Error: "answered 502", Answer: []byte("down " + payer)},
 		}}); err != nil {
 			h.Fatal(err)
 		}

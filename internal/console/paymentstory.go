@@ -35,6 +35,7 @@ type story struct {
 
 type fact struct {
 	Name string
+	Long bool // it takes a line of its own
 	cell
 }
 
@@ -65,7 +66,7 @@ func (v *visit) fact(facts []fact, key string, c cell) []fact {
 	if c.Empty() {
 		return facts
 	}
-	return append(facts, fact{v.T("pay.col." + key), c})
+	return append(facts, fact{v.T("pay.col." + key), key == "match" || key == "reasons" || key == "doubts", c})
 }
 
 // facts are pairs of key and cell, without those that are empty.
@@ -193,7 +194,7 @@ func (d *Door) depositPage(v *visit, id int64) error {
 	if path := v.pageOf("/review/{id}", p.Merchant, p.ID); path != "" && p.State == deposit.Pending {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.review"), Path: path})
 	}
-	return d.showStory(v, s, v.T("page.deposit")+" "+strconv.FormatInt(id, 10), id, p.CreditID)
+	return d.showStory(v, s, v.T("page.deposit")+" "+strconv.FormatInt(id, 10), p.CreditID, id)
 }
 
 // insideDeposit adds what a claim rests on: how it came, why it is held, and the

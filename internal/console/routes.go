@@ -51,8 +51,8 @@ type route struct {
 // tries every row in every role.
 var table = slices.Concat(
 	frontRoutes,
-	peopleRoutes,
 	paymentRoutes,
+	peopleRoutes,
 )
 
 // frontRoutes are the ways in and the first page.
