@@ -30,7 +30,7 @@ var (
 func readMerchant(v value, _ int) merchant {
 	o := v.object("id", "name", "domain", "timezone", "plugin_api_secret", "plugin_api_secret_previous",
 		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "look", "methods", "fee",
-		"amount_policy", "settlement", "allowed_ips")
+		"amount_policy", "settlement", "allowed_ips", "webhooks")
 	o.need("id")
 	m := merchant{object: o}
 	w := &m.want
@@ -93,6 +93,11 @@ func readMerchant(v value, _ int) merchant {
 			if prefix, ok := item.prefix(); ok {
 				w.AllowedIPs = append(w.AllowedIPs, prefix)
 			}
+		}
+	}
+	if v, ok := o.fields["webhooks"]; ok {
+		for _, item := range v.elements() {
+			m.webhooks = append(m.webhooks, readWebhook(item, w.ID))
 		}
 	}
 	return m

@@ -33,6 +33,7 @@ type File struct {
 	feeds     section[feed]
 	rules     section[rule]
 	payouts   section[payout]
+	webhooks  section[webhook] // the owner's
 }
 
 // section is a list of declarations. One that the file does not have says
@@ -53,6 +54,7 @@ type (
 		noWebhook bool
 		// noClientCert: the file takes the client certificate back.
 		noClientCert bool
+		webhooks     []webhook
 	}
 	method struct {
 		object
@@ -73,6 +75,10 @@ type (
 	payout struct {
 		object
 		want directory.PayoutDesk
+	}
+	webhook struct {
+		object
+		want directory.Webhook // its empty secrets are those the file omits
 	}
 )
 
@@ -121,7 +127,7 @@ func Parse(name string, data []byte) (*File, error) {
 	if len(d.errs) > 0 {
 		return nil, d.errs.orNil()
 	}
-	top := root.object("merchants", "methods", "wallets", "feeds", "rules", "payouts")
+	top := root.object("merchants", "methods", "wallets", "feeds", "rules", "payouts", "webhooks")
 	f := &File{
 		Name:      name,
 		merchants: list(top, "merchants", readMerchant),
@@ -130,6 +136,7 @@ func Parse(name string, data []byte) (*File, error) {
 		feeds:     list(top, "feeds", readFeed),
 		rules:     list(top, "rules", readRule),
 		payouts:   list(top, "payouts", readPayout),
+		webhooks:  list(top, "webhooks", func(v value, _ int) webhook { return readWebhook(v, "") }),
 	}
 	f.checkUnique()
 	if err := d.errs.orNil(); err != nil {
@@ -188,6 +195,7 @@ func (f *File) checkUnique() {
 	for _, p := range f.payouts.items {
 		ids.claim(p.field("id"), strings.ToLower(p.want.ID), quote(p.want.ID))
 	}
+	f.checkWebhooks()
 }
 
 // names remembers where a name was first used.

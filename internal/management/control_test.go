@@ -237,7 +237,7 @@ func TestEndpointsAreControlled(t *testing.T) {
 		o.mustAudit(actor, action, 1)
 	}
 	disabled := postback.Endpoint{Merchant: storetest.Cafe, Target: postback.Target("https://cafe.example/postback"), State: postback.EndpointDisabled, Since: storetest.Start, Why: "by operator:asha"}
-	if _, err := o.Store.SetEndpoint(t.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}); err != nil {
+	if _, err := o.Store.SetEndpoint(t.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}, nil); err != nil {
 		t.Fatal(err)
 	}
 	cafe := o.mustKey(storetest.Cafe)

@@ -24,6 +24,7 @@ type Installation struct {
 	Feeds     []Feed     `json:"feeds" nullable:"false"`
 	Rules     []Rule     `json:"rules" nullable:"false"`
 	Payouts   []Payout   `json:"payouts" nullable:"false"`
+	Webhooks  []Webhook  `json:"webhooks" nullable:"false" doc:"The installation's own; merchants' are with them."`
 }
 
 // Merchant is a merchant of the apply file, see docs/apply.md for the fields.
@@ -41,6 +42,7 @@ type Merchant struct {
 	AmountPolicy   string            `json:"amount_policy" enum:"exact,actual"`
 	Settlement     *Settlement       `json:"settlement,omitempty"`
 	AllowedIPs     []string          `json:"allowed_ips,omitempty" nullable:"false"`
+	Webhooks       []Webhook         `json:"webhooks,omitempty" nullable:"false"`
 }
 
 // PostbackTarget is where deposits are announced.
@@ -62,6 +64,15 @@ type Fee struct {
 	DepositFixed      string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
 	WithdrawalPercent string `json:"withdrawal_percent" example:"0"`
 	WithdrawalFixed   string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+}
+
+// Webhook is an endpoint that is told of events, see docs/events.md.
+type Webhook struct {
+	ID       string   `json:"id"`
+	URL      string   `json:"url"`
+	Events   []string `json:"events" nullable:"false" doc:"Types, groups such as deposit.*, or *."`
+	Schedule []string `json:"schedule,omitempty" nullable:"false" doc:"Waits between attempts."`
+	Ed25519  bool     `json:"ed25519,omitempty"`
 }
 
 // Settlement is where a merchant's balance is paid out to, and when.
@@ -152,6 +163,31 @@ type Payout struct {
 	Address      string            `json:"address,omitempty"`
 }
 
+// merchantView views merchants, each with its webhooks.
+func merchantView(hooks []*directory.Webhook) func(*directory.Merchant) Merchant {
+	return func(m *directory.Merchant) Merchant {
+		v := viewMerchant(m)
+		if own := webhooksOf(hooks, m.ID); len(own) > 0 {
+			v.Webhooks = own
+		}
+		return v
+	}
+}
+
+// webhooksOf views the webhooks of a merchant, or the installation's own where
+// that is empty.
+func webhooksOf(hooks []*directory.Webhook, merchant string) []Webhook {
+	return inForce(hooks, func(w *directory.Webhook) bool { return w.Retired || w.Merchant != merchant }, viewWebhook)
+}
+
+func viewWebhook(w *directory.Webhook) Webhook {
+	v := Webhook{ID: w.ID, URL: w.URL, Events: w.Events, Ed25519: w.Ed25519}
+	for _, wait := range w.Waits {
+		v.Schedule = append(v.Schedule, wait.String())
+	}
+	return v
+}
+
 func viewMerchant(m *directory.Merchant) Merchant {
 	v := Merchant{
 		ID: m.ID, Name: m.Name, Domain: m.Domain, Timezone: m.Timezone, RedirectURLs: m.RedirectURLs, FrameAncestors: m.FrameAncestors,
@@ -235,12 +271,13 @@ func render(c *directory.Contents) Installation {
 	slices.SortStableFunc(methods, func(a, b *directory.Method) int { return cmp.Compare(a.Order, b.Order) })
 	slices.SortStableFunc(rules, func(a, b *directory.Rule) int { return cmp.Compare(a.Order, b.Order) })
 	return Installation{
-		Merchants: inForce(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, viewMerchant),
+		Merchants: inForce(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, merchantView(c.Webhooks)),
 		Methods:   inForce(methods, func(m *directory.Method) bool { return m.Retired }, viewMethod),
 		Wallets:   inForce(c.Wallets, func(w *directory.Wallet) bool { return w.Retired }, viewWallet),
 		Feeds:     inForce(c.Feeds, func(f *directory.Feed) bool { return f.Retired }, viewFeed),
 		Rules:     inForce(rules, func(r *directory.Rule) bool { return r.Retired }, viewRule),
 		Payouts:   inForce(c.Payouts, func(p *directory.PayoutDesk) bool { return p.Retired }, viewPayout),
+		Webhooks:  webhooksOf(c.Webhooks, ""),
 	}
 }
 
@@ -349,7 +386,7 @@ func (d *Door) ofInstallation(api huma.API) {
 	api.OpenAPI().Paths["/v3/installation"].Put.RequestBody = installationBody()
 	object(d, api, "merchants", func(c *directory.Snapshot, id string) (Merchant, bool) {
 		m := c.Merchant(id)
-		return seen(m, m != nil && !m.Retired, viewMerchant)
+		return seen(m, m != nil && !m.Retired, merchantView(c.Webhooks))
 	})
 	object(d, api, "methods", func(c *directory.Snapshot, id string) (Method, bool) {
 		m := c.Method(id)
@@ -376,6 +413,10 @@ func (d *Door) ofInstallation(api huma.API) {
 			return Payout{}, false
 		}
 		return viewPayout(c.Payouts[i]), true
+	})
+	object(d, api, "webhooks", func(c *directory.Snapshot, id string) (Webhook, bool) {
+		w := c.Webhook("/" + id)
+		return seen(w, w != nil && !w.Retired, viewWebhook)
 	})
 }
 
@@ -407,7 +448,7 @@ func object[T any](d *Door, api huma.API, plural string, find func(*directory.Sn
 // installationBody describes what package apply reads by itself.
 func installationBody() *huma.RequestBody {
 	installation := &huma.MediaType{Schema: &huma.Schema{
-		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts.",
+		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts, webhooks.",
 	}}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": installation, "application/yaml": installation}}
 }

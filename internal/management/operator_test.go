@@ -38,6 +38,7 @@ merchants:
   settlement: {account_number: '998877665544', account_name: Shop Traders, ifsc: HDFC0000001, method: imps_ib, schedule: weekly, day: mon, at: '18:05', least: 100, keep: 50.5}
   amount_policy: actual
   allowed_ips: [192.0.2.0/24, '2001:db8::/32']
+  webhooks: [{id: hook1, url: 'https://shop.example/events', events: [deposit.expired, 'withdrawal.*'], schedule: [5s, 1h0m0s], ed25519: on, secret: whsec_aGlkZGVuLWhpZGRlbi1oaWRkZW4taGlkZGVu}]
 methods:
 - {type: own, name: {en: Own, hi: अपना}, enabled: off, min: 1, max: "1,00,000"}
 - {type: upi_l, reference: off}
@@ -56,6 +57,8 @@ payouts:
 - {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, wallet_per_day: 400000, approve_above: 5000}
 - {id: file, kind: bulkfile, method: imps_ib, layout: hdfc, codes: {client: ABC}}
 - {id: rzp, kind: razorpayx, method: imps_ib, account: '7878780080316316', key_id: rzp_test_1, key: hidden-key, webhook_secret: hidden-hook, address: 'https://api.razorpay.example'}
+webhooks:
+- {id: ops, url: 'https://ops.example/milaan', events: ['*']}
 `
 
 // mustApply applies a file as the command does.
@@ -89,7 +92,7 @@ func TestInstallationComesAndGoes(t *testing.T) {
 	_ = res.Body.Close()
 	version := res.Header.Get("ETag")
 	_, text := o.ask(request{path: "/v3/installation", key: key})
-	if strings.Contains(text, "hidden-") || strings.Contains(text, "secret]") {
+	if strings.Contains(text, "hidden-") || strings.Contains(text, "whsec_") || strings.Contains(text, "secret]") {
 		t.Errorf("a secret is shown: %s", text)
 	}
 	plan := mustAsk[management.Plan](o, http.StatusOK, put(key, version, text))
@@ -132,7 +135,7 @@ func TestEveryFieldIsGivenOut(t *testing.T) {
 		fields int
 	}{
 		{directory.Merchant{}, 17}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
-		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 17}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 4}, {directory.Settlement{}, 8}, {directory.Schedule{}, 5}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
+		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 17}, {directory.Webhook{}, 8}, {directory.WebhookSecrets{}, 3}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 4}, {directory.Settlement{}, 8}, {directory.Schedule{}, 5}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
 	} {
 		kind := reflect.TypeOf(tt.stored)
 		exported := 0

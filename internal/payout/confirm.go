@@ -128,6 +128,7 @@ func (o *Office) wasPaid(c *changing, f *Facts) error {
 		}
 		keep(&w.BankRef, string(f.Movement.UTR))
 		c.record("statement", "withdrawal.success", fmt.Sprintf("movement %d is its debit", f.Movement.ID))
+		c.tell()
 	}
 	if w.BankRef == "" {
 		w.BankRef = string(f.Movement.UTR)
@@ -145,6 +146,7 @@ func (o *Office) cameBack(c *changing, f *Facts) error {
 		}
 		w.Why = "the bank sent it back"
 		c.record("statement", "withdrawal.failed", fmt.Sprintf("movement %d brought it back", f.Movement.ID))
+		c.tell()
 	}
 	w.BackID = f.Movement.ID
 	return c.post(o.Directory.Current(), ledger.MovementExplained, ledger.IncomeCode(w.Wallet), ledger.WalletCode(w.Wallet), w.Amount)

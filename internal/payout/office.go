@@ -157,9 +157,11 @@ func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 			return nil, err
 		}
 		c.record(r.CreatedBy, "withdrawal.created", "held "+made.Held().String()+" "+strings.Join(made.Reasons, ","))
+		c.tell()
 		if len(made.Reasons) == 0 {
 			made.State, made.ApprovedBy, made.ApprovedAt, made.AskAt = Approved, "policy", now, now
 			c.record("policy", "withdrawal.approved", "up to "+desk.ApproveAbove.String()+" no person is asked")
+			c.tell()
 		}
 		return &c.Changes, nil
 	})
@@ -421,6 +423,7 @@ func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor
 			w.Why = why
 		}
 		c.record(actor, "withdrawal."+string(to), why)
+		c.tell()
 		return &c.Changes, nil
 	})
 	if err == nil && refusal != nil {
@@ -518,10 +521,11 @@ func (o *Office) payers() []string {
 type changing struct {
 	Changes
 	now time.Time
+	dir *directory.Snapshot
 }
 
 func (o *Office) change(w *Withdrawal, now time.Time) *changing {
-	return &changing{Changes: Changes{Withdrawal: w}, now: now}
+	return &changing{Changes: Changes{Withdrawal: w}, now: now, dir: o.Directory.Current()}
 }
 
 // post adds a posting by the codes of its accounts; an amount of 0 adds none.

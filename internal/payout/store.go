@@ -8,6 +8,7 @@ import (
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -95,6 +96,8 @@ type Changes struct {
 	Audit      []audit.Entry
 	// Announce has the merchant told by a postback.
 	Announce bool
+	// Webhooks are what webhooks are told of it.
+	Webhooks []webhook.Event
 	// Explains says that the movement is the withdrawal's.
 	Explains bool
 }

@@ -115,6 +115,7 @@ func (o *Office) lease(ctx context.Context, id int64) (leased *Withdrawal, err e
 			}
 			w.SentAt, w.Why = now, ""
 			c.record("desk:"+w.Desk, "withdrawal.processing", "from wallet "+w.Wallet)
+			c.tell()
 		}
 		w.AskAt = now.Add(leaseFor)
 		held := *w

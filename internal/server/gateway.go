@@ -311,6 +311,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
+	backstage.Go(func() error {
+		g.serveDuty(doors, duty{"tell of unclaimed credits", unclaimedEvery(g.config.UnclaimedAfter), g.tellUnclaimed})
+		return nil
+	})
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 

@@ -159,7 +159,7 @@ func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide
 				return fmt.Errorf("wait for movement %d: %w", find.MovementID, err)
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE audit_head SET seq = seq`); err != nil {
+		if err := lockAudit(ctx, tx); err != nil {
 			return fmt.Errorf("wait for the balances: %w", err)
 		}
 		facts, err := loadPayout(ctx, tx, find)
@@ -277,6 +277,9 @@ func savePayout(ctx context.Context, tx Tx, find payout.Find, known bool, c *pay
 		if err := announceWithdrawal(ctx, tx, w); err != nil {
 			return err
 		}
+	}
+	if err := insertEvents(ctx, tx, c.Webhooks); err != nil {
+		return err
 	}
 	return appendAudit(ctx, tx, c.Audit)
 }

@@ -20,9 +20,11 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/store/records"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 )
 
@@ -126,6 +128,21 @@ func TestQueryPlans(t *testing.T) {
 		{"settlements that are open", "settlements_open", func() error { _, err := r.OpenSettlements(ctx, now); return err }},
 		{"what left a merchant's account", "postings_out (debit=? AND at>? AND at<?)", turnover},
 		{"what came to a merchant's account", "postings_in (credit=? AND at>? AND at<?)", turnover},
+		{"postbacks", "SEARCH w USING INTEGER PRIMARY KEY", func() error { _, err := r.Postbacks(ctx, postback.Filter{Limit: 10}); return err }},
+		{"a webhook's events", "SEARCH r USING INTEGER PRIMARY KEY", func() error {
+			_, err := r.Postbacks(ctx, postback.Filter{Merchant: "shop/hook1", State: postback.StateDead, Limit: 10})
+			return err
+		}},
+		{"events that were told", "postbacks_event", func() error {
+			return r.TellOnce(ctx, []webhook.Event{{Destination: "/ops", Type: webhook.FeedSilent, Subject: 7, At: now, Body: []byte("{}")}})
+		}},
+		{"unclaimed credits", "SEARCH audit USING INTEGER PRIMARY KEY (rowid>?)", func() error {
+			if _, err := db.TellUnclaimed(ctx, now, nil); err != nil { // the cursor
+				return err
+			}
+			_, err := r.TellUnclaimed(ctx, now, nil)
+			return err
+		}},
 		{"a mailbox's position", "mailboxes USING PRIMARY KEY", func() error { _, _, err := r.MailboxPosition(ctx, "till"); return err }},
 	} {
 		heard.said = nil

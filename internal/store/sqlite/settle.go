@@ -30,7 +30,7 @@ type statements struct {
 	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
 	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport, addAttempt                                *sql.Stmt
+	addMessage, addReport, addAttempt, addEvent                      *sql.Stmt
 	begin, commit, rollback                                          *sql.Stmt
 }
 
@@ -112,6 +112,7 @@ func (s *statements) all() []preparation {
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
 		{&s.addAttempt, records.AttemptStatement},
+		{&s.addEvent, records.EventStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
 	}
 }
@@ -360,6 +361,11 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 		e := &c.Events[i]
 		if _, err := s.addPostback.ExecContext(ctx, e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt)); err != nil {
 			return fmt.Errorf("postback %d: %w", e.ID, err)
+		}
+	}
+	for i := range c.Webhooks {
+		if _, err := s.addEvent.ExecContext(ctx, records.EventValues(&c.Webhooks[i])...); err != nil {
+			return fmt.Errorf("event %d: %w", c.Webhooks[i].ID, err)
 		}
 	}
 	for _, a := range c.Assignments {

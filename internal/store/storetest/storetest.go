@@ -101,6 +101,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Queries", testQueries},
 		{"Outbox", testOutbox},
 		{"Control", testControl},
+		{"Webhooks", testWebhooks},
 		{"Duties", testDuties},
 		{"Rates", testRates},
 		{"Verify", testVerify},
