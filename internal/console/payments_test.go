@@ -728,3 +728,28 @@ func TestPaymentTextsAreThere(t *testing.T) {
 		}
 	}
 }
+
+// TestPagesOfOtherSections: a story leads to another section's page where there
+// is one, and the user may go there.
+func TestPagesOfOtherSections(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		grant    staff.Grant
+		pattern  string
+		merchant string
+		want     string
+	}{
+		{viewer, "/credits/{id}", "", "/console/credits/7"},
+		{viewer, "/deposits/{id}", storetest.Shop, "/console/deposits/7"},
+		{viewer, "/none/{id}", storetest.Shop, ""},
+		{viewer, "/users/{user}", "", ""},
+		{staff.Grant{Role: staff.MerchantAdmin, Merchant: storetest.Shop}, "/credits/{id}", storetest.Shop, ""},
+		{staff.Grant{Role: staff.MerchantAdmin, Merchant: storetest.Shop}, "/deposits/{id}", storetest.Shop, "/console/deposits/7"},
+		{staff.Grant{Role: staff.MerchantAdmin, Merchant: storetest.Shop}, "/deposits/{id}", storetest.Cafe, ""},
+	} {
+		v := &visit{user: &staff.User{Grants: []staff.Grant{tt.grant}}}
+		if got := v.pageOf(tt.pattern, tt.merchant, 7); got != tt.want {
+			t.Errorf("%s, %s: %s of %q leads to %q, want %q", tt.grant, tt.pattern, tt.pattern, tt.merchant, got, tt.want)
+		}
+	}
+}

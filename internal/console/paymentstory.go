@@ -191,7 +191,7 @@ func (d *Door) depositPage(v *visit, id int64) error {
 			return err
 		}
 	}
-	if path := v.pageOf("/review/{id}", p.Merchant, p.ID); path != "" && p.State == deposit.Pending {
+	if path := v.pageOf("/review/claims/{claim}", p.Merchant, p.ID); path != "" && p.State == deposit.Pending {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.review"), Path: path})
 	}
 	return d.showStory(v, s, v.T("page.deposit")+" "+strconv.FormatInt(id, 10), p.CreditID, id)
@@ -358,6 +358,9 @@ func (d *Door) creditPage(v *visit, id int64) error {
 	if c.Contested {
 		s.Facts = v.fact(s.Facts, "contested", asState("credits", "contested"))
 	}
+	if path := v.pageOf("/review/credits/{credit}", "", id); path != "" && (c.State == deposit.Unclaimed || c.Contested) {
+		s.Acts = append(s.Acts, act{Name: v.T("pay.act.review"), Path: path})
+	}
 	if err := d.tellCredit(v, s, c, "pay.event.credit"); err != nil {
 		return err
 	}
@@ -447,7 +450,7 @@ func (d *Door) withdrawalPage(v *visit, id int64) error {
 			}
 		}
 	}
-	if path := v.pageOf("/payouts/{id}", w.Merchant, id); path != "" {
+	if path := v.pageOf("/payouts/{withdrawal}", w.Merchant, id); path != "" && (!w.State.Final() || w.Contested) {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.payout"), Path: path})
 	}
 	return d.showStory(v, s, v.T("page.withdrawal")+" "+strconv.FormatInt(id, 10), id, w.MovementID, w.BackID)
