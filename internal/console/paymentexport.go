@@ -83,7 +83,7 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 	zone := v.user.Location()
 	for after := (*lookup.Place)(nil); ; {
 		// A server that can't wait longer ends the export; half a file is none.
-		_ = control.SetWriteDeadline(time.Now().Add(exportPause)) //nolint:forbidigo // of the connection, which knows no other clock
+		_ = control.SetWriteDeadline(time.Now().Add(exportPause))
 		page, _, err := l.stretch(v.Context(), a, after, exportPage)
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -240,10 +241,7 @@ func (l *list[T]) page(v *visit) error {
 	path := base + "/" + l.name
 	b := listBody{Grid: l.grid(v, read.Items), Rows: len(read.Items), Name: l.name, Problem: a.problem, Query: q.Encode(), AtOnce: atOnce, Filter: l.filter(v, a)}
 	address := func(path, name, value string) string {
-		more := url.Values{}
-		for key, values := range q {
-			more[key] = values
-		}
+		more := maps.Clone(q)
 		more.Set(name, value)
 		return path + "?" + more.Encode()
 	}

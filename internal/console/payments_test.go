@@ -57,15 +57,15 @@ type till struct {
 
 // openTill opens it, with a user of each role by the role's name, and of the café
 // one by the name of foreigner.
-func openTill(t testing.TB) *till {
-	t.Helper()
-	return openTillOf(t, hostile)
+func openTill(tb testing.TB) *till {
+	tb.Helper()
+	return openTillOf(tb, hostile)
 }
 
 // openTillOf opens it with a payer of that name.
-func openTillOf(t testing.TB, payer string) *till {
-	t.Helper()
-	h := &till{house: openWith(t, storetest.Setup{Change: func(c *directory.Change) {
+func openTillOf(tb testing.TB, payer string) *till {
+	tb.Helper()
+	h := &till{house: openWith(tb, storetest.Setup{Change: func(c *directory.Change) {
 		c.Payouts = []*directory.PayoutDesk{{
 			ID: "imps-desk", Kind: directory.PayoutSandbox, Method: "imps_ib", Min: 10_00, Max: 50_000_00, MerchantDay: 100_000_00,
 			LabelDay: 60_000_00, ApproveAbove: 300_00, Wallets: []string{"till", "bar"},

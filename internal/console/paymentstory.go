@@ -71,8 +71,14 @@ func (v *visit) fact(facts []fact, key string, c cell) []fact {
 
 // facts are pairs of key and cell, without those that are empty.
 func (v *visit) facts(pairs ...any) (facts []fact) {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		facts = v.fact(facts, pairs[i].(string), pairs[i+1].(cell))
+	key := ""
+	for _, part := range pairs {
+		switch part := part.(type) {
+		case string:
+			key = part
+		case cell:
+			facts = v.fact(facts, key, part)
+		}
 	}
 	return facts
 }
