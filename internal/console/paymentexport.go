@@ -79,11 +79,9 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 	if err := put(row); err != nil {
 		return err
 	}
-	control := http.NewResponseController(v.w)
 	zone := v.user.Location()
 	for after := (*lookup.Place)(nil); ; {
-		// A server that can't wait longer ends the export; half a file is none.
-		_ = control.SetWriteDeadline(time.Now().Add(exportPause))
+		patient{v.w}.wait()
 		page, _, err := l.stretch(v.Context(), a, after, exportPage)
 		if err != nil {
 			return err
@@ -106,8 +104,23 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 	}
 }
 
+// patient writes an answer that may take longer than the server's limits of time
+// allow for pages, as long as it goes on.
+type patient struct{ http.ResponseWriter }
+
+// wait gives the answer more time. A server that can't wait ends the export, and
+// half a file is none.
+func (p patient) wait() {
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(exportPause))
+}
+
+func (p patient) Write(data []byte) (int, error) {
+	p.wait()
+	return p.ResponseWriter.Write(data)
+}
+
 func (l *list[T]) csv(v *visit, a *sought) error {
-	w := csv.NewWriter(v.w)
+	w := csv.NewWriter(patient{v.w})
 	return l.rows(v, a, func(row []string) error {
 		for i, text := range row {
 			row[i] = disarmed(text)
@@ -169,7 +182,7 @@ func (l *list[T]) workbook(v *visit, a *sought) (err error) {
 	if err := sheet.Flush(); err != nil {
 		return err
 	}
-	_, err = file.WriteTo(v.w)
+	_, err = file.WriteTo(patient{v.w})
 	return err
 }
 

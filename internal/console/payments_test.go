@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -571,6 +572,38 @@ func TestBrokenExport(t *testing.T) {
 		}
 		if err == nil {
 			t.Errorf("%s ends as if it were whole", as)
+		}
+	}
+}
+
+// slow is a store whose lists take their time.
+type slow struct{ Store }
+
+func (s slow) ListDeposits(ctx context.Context, q lookup.Deposits) (lookup.Page[lookup.Deposit], error) {
+	select {
+	case <-time.After(300 * time.Millisecond):
+	case <-ctx.Done():
+	}
+	return s.Store.ListDeposits(ctx, q)
+}
+
+// TestLongExport: an export may take longer than the server has for a page.
+func TestLongExport(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.MustReport("till", 1, 0, 0, h.Entry(storetest.UTR(1), 500_00))
+	h.MustActivate(storetest.Claim("first", storetest.UTR(1), 500_00), deposit.Credited)
+	h.seeds(2500)
+	h.user("asha@example.com", owner)
+	b := h.browser().signIn("asha@example.com")
+	h.door.Store = slow{h.door.Store}
+	h.server = httptest.NewUnstartedServer(h.handler)
+	h.server.Config.ReadTimeout, h.server.Config.WriteTimeout = time.Second, time.Second
+	h.server.Start()
+	t.Cleanup(h.server.Close)
+	for _, as := range []string{"csv", "xlsx"} {
+		if got := b.get("/console/deposits/export?as=" + as); got.status != http.StatusOK || as == "csv" && strings.Count(got.body, "\n") != 2502 {
+			t.Errorf("%s: %d, %d bytes", as, got.status, len(got.body))
 		}
 	}
 }
