@@ -54,7 +54,7 @@ func (l *list[T]) export(v *visit) error {
 		return l.begun(v, l.csv(v, a))
 	}
 	h.Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-	return l.begun(v, l.workbook(v, a))
+	return l.begun(v, l.workbook(v, a, sheetRows))
 }
 
 // begun breaks the connection off where an export that has begun can't be
@@ -141,11 +141,12 @@ func disarmed(text string) string {
 	return text
 }
 
-func (l *list[T]) workbook(v *visit, a *sought) (err error) {
+// workbook sends the list as sheets of so many rows at most.
+func (l *list[T]) workbook(v *visit, a *sought, most int) (err error) {
 	file := excelize.NewFile()
 	defer func() { _ = file.Close() }() // its temporary files go with it
 	var sheet *excelize.StreamWriter
-	rows, sheets := sheetRows, 0
+	rows, sheets := most, 0
 	var heads []any
 	put := func(row []string) error {
 		cells := make([]any, len(row))
@@ -156,7 +157,7 @@ func (l *list[T]) workbook(v *visit, a *sought) (err error) {
 			heads = cells
 			return nil
 		}
-		if rows == sheetRows {
+		if rows == most {
 			if sheet != nil {
 				if err := sheet.Flush(); err != nil {
 					return err

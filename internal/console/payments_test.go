@@ -536,6 +536,41 @@ func TestExports(t *testing.T) {
 	}
 }
 
+// TestSheets: what one sheet does not hold goes on in the next, under the same
+// heads.
+func TestSheets(t *testing.T) {
+	t.Parallel()
+	h := open(t)
+	h.MustReport("till", 1, 0, 0, h.Entry(storetest.UTR(1), 500_00))
+	h.MustActivate(storetest.Claim("first", storetest.UTR(1), 500_00), deposit.Credited)
+	h.seeds(24)
+	w := httptest.NewRecorder()
+	v := &visit{
+		Request: httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/console/deposits/export", nil), w: w, door: h.door, now: h.Clock.Now(),
+		user: h.user("asha@example.com", owner), route: &route{needs: staff.SeePayments},
+	}
+	if err := h.door.depositList().workbook(v, &sought{Sources: []string{storetest.Cafe, storetest.Shop}}, 11); err != nil {
+		t.Fatal(err)
+	}
+	book, err := excelize.OpenReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for i, want := range []int{11, 11, 6} {
+		rows, err := book.GetRows(fmt.Sprint("Sheet", i+1))
+		if err != nil || len(rows) != want || rows[0][0] != "created" {
+			t.Fatalf("sheet %d has %d rows, %v", i+1, len(rows), err)
+		}
+		for _, row := range rows[1:] {
+			seen[row[1]] = true
+		}
+	}
+	if len(seen) != 25 {
+		t.Errorf("%d deposits are in the workbook", len(seen))
+	}
+}
+
 // failing is a store whose lists fail from some page on.
 type failing struct {
 	Store
