@@ -22,6 +22,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/words"
@@ -38,6 +39,9 @@ type Store interface {
 	intake.Hours
 	// Endpoints lists where events are not simply sent to.
 	Endpoints(ctx context.Context) ([]postback.Endpoint, error)
+	// FindWithdrawal returns the withdrawal with that number, or
+	// payout.ErrNoWithdrawal.
+	FindWithdrawal(ctx context.Context, id int64) (*payout.Withdrawal, error)
 	// Postback gives one with its attempts, or postback.ErrNoPostback.
 	Postback(ctx context.Context, id int64) (*postback.Detail, error)
 }
@@ -50,6 +54,7 @@ type Config struct {
 	Store     Store
 	Directory *directory.Cache
 	Deposits  *deposit.Desk
+	Postbacks *postback.Control
 	Now       func() time.Time
 	// Host is the one host that has the console, without port; any that is no
 	// merchant's where empty.
@@ -100,8 +105,9 @@ func (d *Door) handlers() handlers {
 	for _, section := range []handlers{
 		d.front(),
 		d.overview(),
-		d.people(),
 		d.review(),
+		d.payments(),
+		d.people(),
 	} {
 		maps.Copy(all, section)
 	}

@@ -53,7 +53,7 @@ func TestOverviewOfAWeek(t *testing.T) {
 	t.Parallel()
 	h := open(t)
 	till := *h.Directory.Current().Wallet("till")
-	till.Name = hostile
+	till.Name = hostileScript
 	h.MustChange(directory.Change{Wallets: []*directory.Wallet{&till}})
 	if err := h.Directory.Refresh(t.Context()); err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func (v *visit) reasonName(r deposit.Reason) string {
 // reason is why a claim is held, explained.
 type reason struct{ Name, Text string }
 
-func (v *visit) reasons(list deposit.Reasons) (out []reason) {
+func (v *visit) objections(list deposit.Reasons) (out []reason) {
 	for _, r := range list {
 		key := string(r)
 		if strings.HasPrefix(key, "rule:") {
@@ -265,7 +265,7 @@ func (d *Door) casePage(v *visit, c *deposit.Claim) error {
 
 func (d *Door) showCase(v *visit, status int, c *deposit.Claim, problem string) error {
 	k := claimCase{
-		Problem: problem, Claim: c, Merchant: d.merchantName(c.Merchant), Reasons: v.reasons(c.Reasons),
+		Problem: problem, Claim: c, Merchant: d.merchantName(c.Merchant), Reasons: v.objections(c.Reasons),
 		Undecided: c.State == deposit.Pending, Bindable: c.State == deposit.Pending || c.State == deposit.Waiting && !c.Overdue(v.now),
 		FourEyes: d.Deposits.Policy.FourEyes, Why: v.PostFormValue("why"),
 	}
@@ -441,8 +441,8 @@ var errNoWhy = errors.New("a reason is needed")
 
 const mostWhy = 300 // characters
 
-// why reads the reason that every decision needs.
-func (v *visit) why() (string, error) {
+// because reads the reason that every decision needs.
+func (v *visit) because() (string, error) {
 	why := strings.Join(strings.Fields(v.PostFormValue("why")), " ")
 	if n := utf8.RuneCountInString(why); n == 0 || n > mostWhy || !utf8.ValidString(why) {
 		return "", errNoWhy
@@ -476,7 +476,7 @@ var errNoCredit = errors.New("no such credit")
 // decideClaim carries out a decision about a claim and goes on to the next one; what
 // can't be carried out is said on the page of the claim as it stands by now.
 func (d *Door) decideClaim(v *visit, c *deposit.Claim, act func(why string) (deposit.Claim, error)) error {
-	why, err := v.why()
+	why, err := v.because()
 	var got deposit.Claim
 	if err == nil {
 		got, err = act(why)
@@ -588,7 +588,7 @@ func (d *Door) askUndo(v *visit, status int, c *deposit.Claim, problem string) e
 }
 
 func (d *Door) undo(v *visit, c *deposit.Claim) error {
-	why, err := v.why()
+	why, err := v.because()
 	if err == nil {
 		_, err = d.Deposits.Undo(v.Context(), c.ID, staff.By(v.user), why)
 	}
@@ -658,7 +658,7 @@ func (d *Door) showCredit(v *visit, status int, c *deposit.Credit, problem strin
 
 // decideCredit carries out a decision about a credit.
 func (d *Door) decideCredit(v *visit, c *deposit.Credit, act func(why string) error, done func() error) error {
-	why, err := v.why()
+	why, err := v.because()
 	if err == nil {
 		err = act(why)
 	}

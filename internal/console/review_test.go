@@ -23,17 +23,17 @@ func reviewers(t *testing.T) (h *house, asha, ravi *browser) {
 	return h, h.browser().signIn("asha@example.com"), h.browser().signIn("ravi@example.com")
 }
 
-// hostile is what somebody writes who would like it to run.
-const hostile = `<script>alert(1)</script>`
+// hostileScript is what somebody writes who would like it to run.
+const hostileScript = `<script>alert(1)</script>`
 
 // suspect makes a claim that waits for a person, of a payer who means harm.
 func (h *house) suspect(n int, amount int64) deposit.Claim {
 	h.Helper()
 	e := h.Entry(storetest.UTR(n), storetest.Rupees(amount))
-	e.PayerVPA, e.PayerName, e.Note = "", hostile, hostile+"note"
+	e.PayerVPA, e.PayerName, e.Note = "", hostileScript, hostileScript+"note"
 	h.MustReport("till", 1, 0, 0, e)
 	a := storetest.Claim(fmt.Sprint("suspect", n), storetest.UTR(n), storetest.Rupees(amount)+1)
-	a.Label = hostile
+	a.Label = hostileScript
 	return h.MustActivate(a, deposit.Pending, deposit.AmountDiffers)
 }
 

@@ -53,6 +53,7 @@ var table = slices.Concat(
 	frontRoutes,
 	overviewRoutes,
 	reviewRoutes,
+	paymentRoutes,
 	peopleRoutes,
 )
 
