@@ -131,6 +131,7 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	result.Statement = feed.Statement{
 		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: storable(file.Name), Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
 		From: s.From, To: s.To, Opening: s.Opening, Closing: s.Closing, Lines: s.Rows, ImportedAt: now.UTC().Truncate(time.Microsecond), Actor: file.Actor,
+		Problems: s.Problems,
 	}
 	if result.Statement.ID, err = i.Ledger.KeepStatement(ctx, &result.Statement); err != nil {
 		return result, err

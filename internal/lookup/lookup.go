@@ -149,6 +149,39 @@ type Credits struct {
 	Limit  int
 }
 
+// Lines are what of a statement's lines is asked for, in the file's order.
+type Lines struct {
+	Statement int64
+	Result    feed.Result // empty for all
+	After     int         // the number of the line before
+	Limit     int
+}
+
+// Line is a line of a statement, and where it is a credit how that stands now.
+type Line struct {
+	feed.StatementLine
+	Credit deposit.CreditState
+}
+
+// LineCounts are the lines of a statement by what became of them.
+type LineCounts struct {
+	Results map[feed.Result]int64
+	Matched int64 // credits among them that are a deposit's now
+}
+
+// Messages are what of a feed's messages is asked for, the newest first.
+type Messages struct {
+	Feed  string
+	After int64 // a message's number; 0 for the first page
+	Limit int
+}
+
+// WalletBook is what the books have on a wallet.
+type WalletBook struct {
+	Balance money.Paise
+	LastAt  time.Time // the bank's time of its newest credit; zero where it has none
+}
+
 // Store reads lists.
 type Store interface {
 	// ListDeposits gives a page of deposits.
@@ -171,4 +204,12 @@ type Store interface {
 	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
 	// FindStatement returns a wallet's statement, or ErrNone.
 	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+	// StatementLines gives a page of a statement's lines.
+	StatementLines(ctx context.Context, q Lines) ([]Line, error)
+	// CountLines counts a statement's lines.
+	CountLines(ctx context.Context, statement int64) (LineCounts, error)
+	// ListMessages gives a page of a feed's messages.
+	ListMessages(ctx context.Context, q Messages) (Page[deposit.KeptMessage], error)
+	// WalletBooks gives what the books have on wallets, by their ids.
+	WalletBooks(ctx context.Context, wallets []string) (map[string]WalletBook, error)
 }

@@ -239,20 +239,24 @@ func (o *Office) Cancel(ctx context.Context, id int64, actor, why string) (*With
 }
 
 // Hand marks a withdrawal as handed over: a person pays it in the bank's portal,
-// or it is in a file for it. Whether it was paid is told by Settle.
+// or it is in a file for it. Whether it was paid is told by Settle. One that is
+// handed over already is refused: whoever did it pays it.
 func (o *Office) Hand(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
-	return o.move(ctx, id, Processing, actor, why, func(c *changing, w *Withdrawal) error {
-		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
-		return nil
-	})
+	return o.HandFrom(ctx, id, "", actor, why)
 }
 
 // HandFrom is Hand with the wallet that pays.
 func (o *Office) HandFrom(ctx context.Context, id int64, wallet, actor, why string) (*Withdrawal, error) {
-	return o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
+	handed := false
+	w, err := o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
+		handed = true
 		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
 		return nil
 	})
+	if err == nil && !handed {
+		return nil, refuse(WrongState, "Withdrawal %d is handed over already: look what became of it before it is paid twice", id)
+	}
+	return w, err
 }
 
 // Settle ends a withdrawal that was handed over, on a provider's or a person's

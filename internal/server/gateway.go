@@ -25,6 +25,7 @@ import (
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
@@ -58,6 +59,9 @@ type Tools struct {
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
+
+// Clerk pays withdrawals by files.
+func (t *Tools) Clerk() *batch.Clerk { return &batch.Clerk{Office: t.Office, Store: t.Store} }
 
 // OpenTools opens the database the settings name, and makes tools for it.
 func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {

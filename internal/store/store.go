@@ -21,6 +21,7 @@ import (
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/staff"
@@ -38,6 +39,7 @@ type Store interface {
 	access.Store
 	lookup.Store
 	payout.Store
+	batch.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (r *Records) ListWithdrawals(ctx context.Context, states []payout.State, de
 			marks[i] = fmt.Sprintf("$%d", len(args))
 		}
 		query += ` AND state IN (` + strings.Join(marks, ", ") + `)`
+		if !slices.ContainsFunc(states, payout.State.Final) {
+			query += ` AND state IN ('new', 'approved', 'processing')` // as the index of the open ones has it
+		}
 	}
 	args = append(args, limit)
 	err = each(ctx, r.Read, func(row Row) error {
