@@ -14,6 +14,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/milaan/milaan/client"
+	"github.com/milaan/milaan/money"
 )
 
 var blockPattern = regexp.MustCompile("(?ms)^```(sh|json|text)\n(.*?)^```$")
@@ -38,7 +42,8 @@ func examplesOf(t *testing.T, page string) (list []example) {
 }
 
 // TestAPIExamples pastes the examples of docs/api.md into a shell, beside a
-// gateway with one deposit and one claim in review.
+// gateway with one deposit that was announced, one claim in review, and one
+// withdrawal that nobody approved.
 func TestAPIExamples(t *testing.T) {
 	t.Parallel()
 	for _, tool := range []string{"bash", "curl", "jq"} {
@@ -46,10 +51,10 @@ func TestAPIExamples(t *testing.T) {
 			t.Skipf("%s is not here, which the examples use", tool)
 		}
 	}
-	dir := t.TempDir()
+	dir, shop := t.TempDir(), newShop(t)
 	c := &crashTest{addr: freeAddr(t), client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
 	c.env = append(os.Environ(), asMilaan+"=1", "MILAAN_DATABASE_URL=sqlite://"+filepath.Join(dir, "milaan.db"),
-		"MILAAN_LISTEN="+c.addr, "MILAAN_ADMIN_LISTEN="+freeAddr(t), "PATH="+dir+":"+os.Getenv("PATH"))
+		"MILAAN_LISTEN="+c.addr, "MILAAN_ADMIN_LISTEN="+freeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -58,14 +63,16 @@ func TestAPIExamples(t *testing.T) {
 		return path
 	}
 	write("milaan", fmt.Sprintf("#!/bin/sh\nexec %q \"$@\"\n", os.Args[0]), 0o700)
-	c.command(t, "apply", write("shop.yaml", `
+	c.command(t, "apply", write("shop.yaml", fmt.Sprintf(`
 merchants:
-  - {id: shop, name: Sample shop, plugin_api_secret: s3cret}
+  - {id: shop, name: Sample shop, plugin_api_secret: s3cret, withdrawal_private_key: wkey, postback: {url: %q}}
 wallets:
   - {id: w1, method: upi_l, vpa: test@upi, merchants: [shop]}
 feeds:
   - {id: bank1, kind: json, wallet: w1, token: feedtoken}
-`, 0o600))
+payouts:
+  - {id: desk, kind: manual, method: imps_ib}
+`, shop.URL), 0o600))
 	gateway := c.start(t)
 	t.Cleanup(func() {
 		_ = gateway.Process.Signal(syscall.SIGTERM)
@@ -92,6 +99,21 @@ feeds:
 		post("/api/v1/transaction/activate", "s3cret", fmt.Sprintf(
 			`{"currency_code":"INR","wallet_type":"upi_l","label":"55","key1":%q,"amount":%s,"custom_transaction_id":%q}`, claim.utr, claim.amount, claim.id))
 	}
+	sdk, err := client.New(client.Config{API: "http://" + c.addr, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sdk.Withdraw(t.Context(), client.Withdrawal{
+		ID: "w-1", Label: "55", Amount: 100 * money.Rupee, AccountNumber: "12345678901", AccountName: "Asha Rao", IFSC: "HDFC0000001",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	shop.wait(t, map[string]bool{"123465477897": true})
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(c.command(t, "postbacks", "list", "--state", "delivered"), "123465477897"); {
+		if time.Sleep(50 * time.Millisecond); time.Now().After(deadline) {
+			t.Fatal("the postback is not delivered")
+		}
+	}
 
 	const mark = "=== next example ==="
 	var script strings.Builder
@@ -106,6 +128,9 @@ feeds:
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("the examples fail: %v\n%s%s", err, &out, &errs)
+	}
+	if list := c.command(t, "postbacks", "list"); !strings.Contains(list, "deposit") || !regexp.MustCompile(`withdrawal success +w-1 `).MatchString(list) {
+		t.Errorf("milaan postbacks list shows\n%s", list)
 	}
 	printed := strings.Split(out.String(), mark+"\n")
 	if len(examples) < 5 || len(printed) != len(examples)+1 {

@@ -117,20 +117,10 @@ type payoutMark struct {
 // portal is handed over and paid at once.
 func (p payoutMark) Run(ctx context.Context, s *settings, term terminal) error {
 	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
-		w, err := o.Store.FindWithdrawal(ctx, p.Payout)
-		if err != nil {
-			return nil, err
-		}
-		answer := payout.Answer{Standing: payout.Refused, Why: p.Failed}
 		if p.Paid != "" {
-			answer = payout.Answer{Standing: payout.Paid, BankRef: p.Paid}
+			return o.MarkPaid(ctx, p.Payout, p.Paid, p.actor())
 		}
-		if w.State == payout.Approved && p.Paid != "" {
-			if _, err := o.Hand(ctx, p.Payout, p.actor(), "paid by hand"); err != nil {
-				return nil, err
-			}
-		}
-		return o.Settle(ctx, p.Payout, answer, p.actor())
+		return o.MarkFailed(ctx, p.Payout, p.actor(), p.Failed)
 	})
 }
 

@@ -69,14 +69,19 @@ func (l postbacksList) Run(ctx context.Context, s *settings, term terminal) erro
 			return err
 		}
 		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "POSTBACK\tMERCHANT\tORDER\tAMOUNT\tSTATE\tATTEMPTS\tWRITTEN\tNEXT OR DELIVERED\tLAST ANSWER")
+		_, _ = fmt.Fprintln(w, "POSTBACK\tMERCHANT\tKIND\tORDER\tAMOUNT\tSTATE\tATTEMPTS\tWRITTEN\tNEXT OR DELIVERED\tLAST ANSWER")
 		for i := range list {
 			p := &list[i]
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", p.ID, p.Merchant, p.CustomID, money.Format(p.Amount, money.English),
+			_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", p.ID, p.Merchant, kindOf(p), p.CustomID, money.Format(p.Amount, money.English),
 				p.State, p.Attempts, moment(p.CreatedAt), moment(later(p.NextAt, p.DeliveredAt)), lastAnswer(p))
 		}
 		return w.Flush()
 	})
+}
+
+// kindOf says what a postback tells: deposit, or what a withdrawal came to.
+func kindOf(p *postback.Summary) string {
+	return strings.TrimSpace(string(p.Kind()) + " " + p.Told)
 }
 
 func later(a, b time.Time) time.Time {
@@ -116,7 +121,7 @@ func (i postbacksInspect) Run(ctx context.Context, s *settings, term terminal) e
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(term.out, "postback %d of %s, order %s, %s: %s\n", d.ID, d.Merchant, d.CustomID, money.Format(d.Amount, money.English), d.State)
+		_, _ = fmt.Fprintf(term.out, "postback %d of %s, %s %s, %s: %s\n", d.ID, d.Merchant, kindOf(&d.Summary), d.CustomID, money.Format(d.Amount, money.English), d.State)
 		_, _ = fmt.Fprintf(term.out, "written %s", moment(d.CreatedAt))
 		if !d.DeliveredAt.IsZero() {
 			_, _ = fmt.Fprintf(term.out, ", delivered %s", moment(d.DeliveredAt))
@@ -129,7 +134,7 @@ func (i postbacksInspect) Run(ctx context.Context, s *settings, term terminal) e
 			_, _ = fmt.Fprint(term.out, tryText(&d.Tries[j]))
 		}
 		if !d.BodyKept {
-			_, _ = fmt.Fprintln(term.out, "body, made anew from the deposit:")
+			_, _ = fmt.Fprintln(term.out, "body, made anew:")
 		} else {
 			_, _ = fmt.Fprintln(term.out, "body, as every attempt carries it:")
 		}

@@ -22,27 +22,29 @@ type Scope string
 // Scopes. Those of a merchant may be given to its keys and to the operator's,
 // the others to the operator's alone.
 const (
-	DepositsRead    Scope = "deposits:read"
-	PostbacksRead   Scope = "postbacks:read"
-	BalanceRead     Scope = "balance:read"
-	StatementRead   Scope = "statement:read"
-	WithdrawalsRead Scope = "withdrawals:read"
-	DirectoryRead   Scope = "directory:read"
-	DirectoryWrite  Scope = "directory:write"
-	ReviewsRead     Scope = "reviews:read"
-	ReviewsWrite    Scope = "reviews:write"
-	FeedsRead       Scope = "feeds:read"
-	CreditsRead     Scope = "credits:read"
-	KeysRead        Scope = "keys:read"
-	KeysWrite       Scope = "keys:write"
+	DepositsRead     Scope = "deposits:read"
+	PostbacksRead    Scope = "postbacks:read"
+	PostbacksWrite   Scope = "postbacks:write"
+	BalanceRead      Scope = "balance:read"
+	StatementRead    Scope = "statement:read"
+	WithdrawalsRead  Scope = "withdrawals:read"
+	WithdrawalsWrite Scope = "withdrawals:write"
+	DirectoryRead    Scope = "directory:read"
+	DirectoryWrite   Scope = "directory:write"
+	ReviewsRead      Scope = "reviews:read"
+	ReviewsWrite     Scope = "reviews:write"
+	FeedsRead        Scope = "feeds:read"
+	CreditsRead      Scope = "credits:read"
+	KeysRead         Scope = "keys:read"
+	KeysWrite        Scope = "keys:write"
 )
 
 // ofMerchants are the scopes of merchants' keys.
-var ofMerchants = []Scope{DepositsRead, PostbacksRead, BalanceRead, StatementRead, WithdrawalsRead}
+var ofMerchants = []Scope{DepositsRead, PostbacksRead, PostbacksWrite, BalanceRead, StatementRead, WithdrawalsRead}
 
 // ofOperator are the scopes of the operator's keys: all.
 var ofOperator = append(slices.Clone(ofMerchants),
-	DirectoryRead, DirectoryWrite, ReviewsRead, ReviewsWrite, FeedsRead, CreditsRead, KeysRead, KeysWrite)
+	WithdrawalsWrite, DirectoryRead, DirectoryWrite, ReviewsRead, ReviewsWrite, FeedsRead, CreditsRead, KeysRead, KeysWrite)
 
 // Scopes lists the scopes that a key of a merchant may have, or with an empty
 // merchant one of the operator.

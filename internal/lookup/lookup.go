@@ -65,22 +65,11 @@ type Deposit struct {
 // Postbacks are what of a merchant's postbacks is asked for, the newest first.
 type Postbacks struct {
 	Merchant string
+	Kind     postback.Kind
 	State    postback.State
-	Range    // of the deposit's credit
+	Range    // of the deposit's credit, or the withdrawal's end
 	After    *Place
 	Limit    int
-}
-
-// Postback is how far a postback came.
-type Postback struct {
-	ID          int64 // its deposit's
-	CustomID    string
-	State       postback.State
-	Attempts    int
-	NextAt      time.Time // zero where there is none
-	LastStatus  int       // HTTP; 0 where there was no answer
-	CreatedAt   time.Time
-	DeliveredAt time.Time // zero where it was not
 }
 
 // Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
@@ -189,9 +178,7 @@ type Store interface {
 	// FindDeposit returns a merchant's deposit by its custom id, or ErrNone.
 	FindDeposit(ctx context.Context, key deposit.CustomKey) (Deposit, error)
 	// ListPostbacks gives a page of postbacks.
-	ListPostbacks(ctx context.Context, q Postbacks) (Page[Postback], error)
-	// FindPostback returns a merchant's postback, or ErrNone.
-	FindPostback(ctx context.Context, merchant string, id int64) (Postback, error)
+	ListPostbacks(ctx context.Context, q Postbacks) (Page[postback.Summary], error)
 	// ListWithdrawalsOf gives a page of a merchant's withdrawals.
 	ListWithdrawalsOf(ctx context.Context, q Withdrawals) (Page[*payout.Withdrawal], error)
 	// FindWithdrawalByKey returns a merchant's withdrawal, or payout.ErrNoWithdrawal.

@@ -88,10 +88,13 @@ func TestForeignLooksUnknown(t *testing.T) {
 	a.Merchant = storetest.Cafe
 	theirs := o.MustActivate(a, deposit.Credited)
 	id := fmt.Sprint(theirs.ID)
-	o.mustWithdraw(storetest.Cafe, "theirs", "failed")
+	if _, err := o.door.Office.Cancel(t.Context(), o.mustAskFor(storetest.Cafe, "theirs", 100_00, "api:cafe").ID, "test", "x"); err != nil {
+		t.Fatal(err)
+	}
 	mine := o.mustKey(storetest.Shop)
 
 	type pair struct{ foreign, unknown string }
+	const since = `{"from":"2020-01-01T00:00:00Z"}`
 	pairs := map[string][]pair{
 		"GET /v3/deposits/{custom_id}":        {{"/v3/deposits/theirs", "/v3/deposits/nobodys"}, {"/v3/deposits/theirs?merchant=cafe", "/v3/deposits/theirs?merchant=nobody"}},
 		"GET /v3/postbacks/{id}":              {{"/v3/postbacks/" + id, "/v3/postbacks/999999"}, {"/v3/postbacks/" + id + "?merchant=cafe", "/v3/postbacks/" + id + "?merchant=nobody"}},
@@ -99,6 +102,13 @@ func TestForeignLooksUnknown(t *testing.T) {
 		"GET /v3/withdrawals":                 {{"/v3/withdrawals?merchant=cafe", "/v3/withdrawals?merchant=nobody"}},
 		"GET /v3/deposits":                    {{"/v3/deposits?merchant=cafe", "/v3/deposits?merchant=nobody"}},
 		"GET /v3/postbacks":                   {{"/v3/postbacks?merchant=cafe", "/v3/postbacks?merchant=nobody"}},
+		"POST /v3/postbacks/{id}/resend":      {{"/v3/postbacks/" + id + "/resend", "/v3/postbacks/999999/resend"}, {"/v3/postbacks/" + id + "/resend?merchant=cafe", "/v3/postbacks/" + id + "/resend?merchant=nobody"}},
+		"POST /v3/postbacks/resend":           {{"/v3/postbacks/resend?merchant=cafe", "/v3/postbacks/resend?merchant=nobody"}},
+		"POST /v3/postbacks/test":             {{"/v3/postbacks/test?merchant=cafe", "/v3/postbacks/test?merchant=nobody"}},
+		"GET /v3/endpoints":                   {{"/v3/endpoints?merchant=cafe", "/v3/endpoints?merchant=nobody"}},
+		"POST /v3/endpoints/pause":            {{"/v3/endpoints/pause?merchant=cafe", "/v3/endpoints/pause?merchant=nobody"}},
+		"POST /v3/endpoints/resume":           {{"/v3/endpoints/resume?merchant=cafe", "/v3/endpoints/resume?merchant=nobody"}},
+		"POST /v3/endpoints/enable":           {{"/v3/endpoints/enable?merchant=cafe", "/v3/endpoints/enable?merchant=nobody"}},
 		"GET /v3/balance":                     {{"/v3/balance?merchant=cafe", "/v3/balance?merchant=nobody"}},
 		"GET /v3/account-statement":           {{"/v3/account-statement?merchant=cafe", "/v3/account-statement?merchant=nobody"}, {"/v3/account-statement?merchant=cafe&format=csv", "/v3/account-statement?merchant=nobody&format=csv"}},
 	}
@@ -108,14 +118,26 @@ func TestForeignLooksUnknown(t *testing.T) {
 		}
 	}
 	for route, list := range pairs {
+		method, _, _ := strings.Cut(route, " ")
 		for _, p := range list {
-			foreign, body := o.ask(request{path: p.foreign, key: mine})
-			unknown, other := o.ask(request{path: p.unknown, key: mine})
+			call := func(path, key string) (int, string) {
+				r := request{method: method, path: path, key: key}
+				if strings.HasPrefix(path, "/v3/postbacks/resend") {
+					r.body = since
+				}
+				return o.ask(r)
+			}
+			before := o.MustVerify().AuditEntries
+			foreign, body := call(p.foreign, mine)
+			unknown, other := call(p.unknown, mine)
+			if o.MustVerify().AuditEntries != before {
+				t.Errorf("%s: something was done", route)
+			}
 			if foreign != http.StatusNotFound || unknown != foreign || body != other {
 				t.Errorf("%s: %s answers %d %s, %s answers %d %s", route, p.foreign, foreign, body, p.unknown, unknown, other)
 			}
-			// It is there for those whose it is.
-			if status, body := o.ask(request{path: p.foreign, key: o.mustKey(storetest.Cafe)}); status != http.StatusOK {
+			// It is there for those whose it is; what is open can't be resumed, and the like.
+			if status, body := call(p.foreign, o.mustKey(storetest.Cafe)); status != http.StatusOK && (status != http.StatusConflict || !strings.Contains(route, "/endpoints/")) {
 				t.Errorf("%s answers its merchant with %d %s", p.foreign, status, body)
 			}
 		}
@@ -123,7 +145,7 @@ func TestForeignLooksUnknown(t *testing.T) {
 	// Lists hold nothing of others, by whatever filter.
 	for _, path := range []string{
 		"/v3/deposits", "/v3/deposits?utr=" + string(storetest.UTR(1)), "/v3/deposits?custom_id=theirs", "/v3/deposits?label=55",
-		"/v3/deposits?amount=500", "/v3/postbacks", "/v3/withdrawals", "/v3/withdrawals?label=55", "/v3/account-statement?from=2020-01-01T00:00:00Z", "/v3/balance",
+		"/v3/deposits?amount=500", "/v3/postbacks", "/v3/postbacks?kind=withdrawal", "/v3/endpoints", "/v3/withdrawals", "/v3/withdrawals?label=55", "/v3/account-statement?from=2020-01-01T00:00:00Z", "/v3/balance",
 	} {
 		if status, body := o.ask(request{path: path, key: mine}); status != http.StatusOK || strings.Contains(body, "theirs") || strings.Contains(body, "500.00") {
 			t.Errorf("%s answers %d %s", path, status, body)

@@ -25,7 +25,7 @@ func describe() huma.Config {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "milaan", Version: version,
-				Description: "The management API, /v3: merchants look at their own deposits, postbacks and account, operators run the installation. " +
+				Description: "The management API, /v3: merchants look at their own deposits, withdrawals, postbacks and account, and see to their postbacks; operators run the installation and decide on withdrawals. " +
 					"Beside it the legacy protocol, which merchants' integrations speak.\n\n" +
 					"Amounts are exact texts beside their currency. Times are RFC 3339, UTC. Errors are problems (RFC 9457). " +
 					"Lists are read page by page: send next of one as after of the following. " +

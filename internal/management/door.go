@@ -1,5 +1,6 @@
 // Package management is the door of the management API, /v3/: merchants look at
-// their own deposits, postbacks and account, operators run the installation.
+// their own deposits, withdrawals, postbacks and account, and see to their postbacks;
+// operators run the installation and decide on withdrawals.
 //
 // Callers prove themselves with keys, see package access. Operations are declared
 // with their types; the OpenAPI document is made from them, and the page at
@@ -15,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,6 +30,8 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 )
 
 // Desk decides reviews; a [deposit.Desk] is one.
@@ -54,6 +58,10 @@ type Store interface {
 	Disputes(ctx context.Context, after int64, limit int) ([]*deposit.Credit, error)
 	// Inbox lists messages that a person should look at.
 	Inbox(ctx context.Context, feed string, after int64, limit int) ([]deposit.KeptMessage, error)
+	// Postback gives a postback with its attempts, see [postback.Archive].
+	Postback(ctx context.Context, id int64) (*postback.Detail, error)
+	// ListWithdrawals lists withdrawals of all merchants, see [payout.Store].
+	ListWithdrawals(ctx context.Context, states []payout.State, desk string, after int64, limit int) ([]*payout.Withdrawal, error)
 	// Statements lists the imported statements of a wallet, the last period first.
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 }
@@ -61,6 +69,8 @@ type Store interface {
 // Config is what a door works with; every field but ClientAddr is needed.
 type Config struct {
 	Desk      Desk
+	Office    *payout.Office
+	Postbacks *postback.Control
 	Store     Store
 	Directory *directory.Cache
 	// Reconcile compares a statement with the books.
@@ -93,6 +103,7 @@ type Door struct {
 	mux      *http.ServeMux // of the operations
 	document []byte         // OpenAPI, JSON
 	page     []byte         // HTML
+	testing  sync.Map       // merchants whose endpoint is being tested
 }
 
 // New makes a door.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +19,10 @@ import (
 	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/management"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
 
@@ -27,16 +31,67 @@ type office struct {
 	*storetest.House
 	door  *management.Door
 	calls atomic.Int64 // unsafe ones, for idempotency keys of their own
+	shop  taker        // the shop's server
+}
+
+// taker is a merchant's server; it answers as a test says, or takes everything.
+type taker struct {
+	mu   sync.Mutex
+	says func(*http.Request) (*http.Response, error)
+}
+
+// RoundTrip answers a request.
+func (s *taker) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.mu.Lock()
+	says := s.says
+	s.mu.Unlock()
+	if says == nil {
+		return reply(http.StatusOK, `{"status":"ok"}`), nil
+	}
+	return says(r)
+}
+
+func (s *taker) answer(says func(*http.Request) (*http.Response, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.says = says
+}
+
+func reply(status int, body string) *http.Response {
+	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
 func mustOpenOffice(t *testing.T) *office {
 	t.Helper()
 	o := &office{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{Change: func(c *directory.Change) {
 		c.Merchants[0].Domain, c.Merchants[1].Domain = "shop.localhost", "cafe.localhost"
+		for _, m := range c.Merchants {
+			m.PostbackURL, m.PostbackEd25519 = "https://"+m.ID+".example/postback", m.ID == storetest.Shop
+			m.Secrets.AccessKey, m.Secrets.PrivateKey = "AK", "PK"
+		}
+		ed25519, err := directory.NewSigningKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Merchants[0].Secrets.Ed25519 = ed25519
+		c.Payouts = []*directory.PayoutDesk{{ID: "desk", Kind: directory.PayoutManual, Method: "imps_ib"}}
 	}})}
-	var err error
+	bundled, err := fx.Bundled()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rates, err := o.Store.SaveRates(t.Context(), bundled)
+	if err != nil {
+		t.Fatal(err)
+	}
 	o.door, err = management.New(management.Config{
-		Desk: o.Desk, Store: o.Store, Directory: o.Directory, Now: o.Clock.Now,
+		Desk: o.Desk, Store: o.Store,
+		Office: &payout.Office{Config: payout.Config{
+			Store: o.Store, Directory: o.Directory, RatesID: func() int64 { return rates.ID }, Now: o.Clock.Now, Log: slog.New(slog.DiscardHandler),
+			Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
+		}},
+		Postbacks: postback.NewControl(o.Store, postback.Config{Directory: o.Directory, Rates: o.Store, Transport: &o.shop, Now: o.Clock.Now}),
+		Directory: o.Directory, Now: o.Clock.Now,
 		Reconcile: func(ctx context.Context, s feed.Statement) (management.Reconciliation, error) {
 			r, err := o.Store.Reconcile(ctx, s)
 			if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/lookup"
-	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -75,25 +74,6 @@ func viewDeposit(d *lookup.Deposit) Deposit {
 		v.Deposited, v.Fee = &deposited, &fee
 	}
 	return v
-}
-
-// Postback is how far the announcement of a deposit came.
-type Postback struct {
-	ID          int64      `json:"id" doc:"The number in the postback's webhook-id."`
-	CustomID    string     `json:"custom_id" doc:"The deposit that it announces."`
-	State       string     `json:"state" enum:"due,held,delivered,dead" doc:"due: sent, or sent again, at next_at; held: waits for a change of settings; delivered; dead: given up."`
-	Attempts    int        `json:"attempts"`
-	NextAt      *time.Time `json:"next_at,omitempty"`
-	LastStatus  int        `json:"last_status,omitempty" doc:"HTTP status of the last answer; absent where there was none."`
-	CreatedAt   time.Time  `json:"created_at"`
-	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
-}
-
-func viewPostback(p *lookup.Postback) Postback {
-	return Postback{
-		ID: p.ID, CustomID: p.CustomID, State: string(p.State), Attempts: p.Attempts, NextAt: instant(p.NextAt), LastStatus: p.LastStatus,
-		CreatedAt: p.CreatedAt.UTC(), DeliveredAt: instant(p.DeliveredAt),
-	}
 }
 
 // Balance is what a merchant has.
@@ -179,7 +159,7 @@ type depositsInput struct {
 }
 
 func (d *Door) ofMerchants(api huma.API) {
-	const deposits, postbacks, account = "Deposits", "Postbacks", "Account"
+	const deposits, account = "Deposits", "Account"
 	register(d, api, access.DepositsRead, huma.Operation{
 		OperationID: "list-deposits", Method: http.MethodGet, Path: "/v3/deposits", Tags: []string{deposits},
 		Summary:     "List deposits",
@@ -199,25 +179,7 @@ func (d *Door) ofMerchants(api huma.API) {
 		found, err := d.Store.FindDeposit(ctx, deposit.CustomKey{Merchant: m.ID, CustomID: in.CustomID})
 		return &output[Deposit]{viewDeposit(&found)}, err
 	})
-	register(d, api, access.PostbacksRead, huma.Operation{
-		OperationID: "list-postbacks", Method: http.MethodGet, Path: "/v3/postbacks", Tags: []string{postbacks},
-		Summary:     "List postbacks",
-		Description: "What was or is to be announced to the merchant, the newest first; from and to are of the deposit's credit.",
-	}, d.listPostbacks)
-	register(d, api, access.PostbacksRead, huma.Operation{
-		OperationID: "get-postback", Method: http.MethodGet, Path: "/v3/postbacks/{id}", Tags: []string{postbacks},
-		Summary: "Get a postback", Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, in *struct {
-		Whose
-		ID int64 `path:"id" minimum:"1"`
-	}) (*output[Postback], error) {
-		m, err := d.owner(ctx, in.Merchant)
-		if err != nil {
-			return nil, err
-		}
-		found, err := d.Store.FindPostback(ctx, m.ID, in.ID)
-		return &output[Postback]{viewPostback(&found)}, err
-	})
+	d.ofPostbacks(api)
 	d.ofWithdrawals(api)
 	register(d, api, access.BalanceRead, huma.Operation{
 		OperationID: "get-balance", Method: http.MethodGet, Path: "/v3/balance", Tags: []string{account},
@@ -289,25 +251,4 @@ func (d *Door) depositByCustomID(ctx context.Context, merchant string, in *depos
 		return listOf([]lookup.Deposit{}, viewDeposit, ""), err
 	}
 	return listOf([]lookup.Deposit{found}, viewDeposit, ""), err
-}
-
-func (d *Door) listPostbacks(ctx context.Context, in *struct {
-	Whose
-	State string `query:"state" enum:"due,held,delivered,dead"`
-	During
-	Paging
-}) (*output[List[Postback]], error) {
-	m, err := d.owner(ctx, in.Merchant)
-	if err != nil {
-		return nil, err
-	}
-	query := list("postbacks", m.ID, in.State, in.From, in.To)
-	after, _, err := readCursor(in.After, query)
-	if err != nil {
-		return nil, err
-	}
-	page, err := d.Store.ListPostbacks(ctx, lookup.Postbacks{
-		Merchant: m.ID, State: postback.State(in.State), Range: in.span(), After: after, Limit: in.Limit,
-	})
-	return listOf(page.Items, viewPostback, cursor(query, page.Next, 0)), err
 }

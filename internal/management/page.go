@@ -37,10 +37,12 @@ type section struct {
 
 type operation struct {
 	ID, Method, Path, Summary string
+	Scope                     string // that a key needs
 	About                     []string
 	Parameters                []field
 	Body                      []field
 	Answers                   []field
+	Problems                  []string // statuses of those
 }
 
 // field is a parameter, a property or an answer: a row of a table.
@@ -78,6 +80,7 @@ type (
 		Summary     string
 		Description string
 		Tags        []string
+		Security    []map[string][]string
 		Parameters  []struct {
 			Name, In, Description string
 			Required              bool
@@ -129,11 +132,20 @@ func (s openSchema) text() typeText {
 		return typeText{"list of " + of.Text, of.Link}
 	case len(s.Enum) > 0:
 		return typeText{Text: strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Enum), "[]"), " ", " | ")}
-	case s.Format != "":
-		return typeText{Text: kind + ", " + s.Format}
+	case s.Format == "date-time":
+		return typeText{Text: "time"}
 	default:
 		return typeText{Text: kind}
 	}
+}
+
+func (op *openOperation) scope() string {
+	for _, way := range op.Security {
+		if scopes := way[securityScheme]; len(scopes) > 0 {
+			return strings.Join(scopes, " ")
+		}
+	}
+	return ""
 }
 
 func (s openSchema) fields() []field {
@@ -186,7 +198,9 @@ func (s *section) add(path, tag string, item map[string]openOperation) {
 		if !ok || !slices.Contains(op.Tags, tag) {
 			continue
 		}
-		o := operation{ID: op.OperationID, Method: strings.ToUpper(method), Path: path, Summary: op.Summary, About: paragraphs(op.Description)}
+		o := operation{ID: op.OperationID, Method: strings.ToUpper(method), Path: path, Summary: op.Summary, Scope: op.scope()}
+		// The scope has a place of its own.
+		o.About = slices.DeleteFunc(paragraphs(op.Description), func(p string) bool { return p == "Scope: "+o.Scope })
 		for _, p := range op.Parameters {
 			o.Parameters = append(o.Parameters, field{Name: p.Name, In: p.In, Type: p.Schema.text(), Required: p.Required, About: p.Description})
 		}
@@ -199,6 +213,10 @@ func (s *section) add(path, tag string, item map[string]openOperation) {
 			answer := field{Name: status, About: op.Responses[status].Description}
 			if content := op.Responses[status].Content; len(content) > 0 {
 				answer.Type = content[slices.Sorted(maps.Keys(content))[0]].Schema.text()
+			}
+			if answer.Type.Link == "Problem" {
+				o.Problems = append(o.Problems, status)
+				continue
 			}
 			o.Answers = append(o.Answers, answer)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 )
 
 // Problem is every answer that says no (RFC 9457). It shows nothing of the
@@ -116,6 +117,7 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 	var (
 		p       *Problem
 		refusal *deposit.Refusal
+		unpaid  *payout.Refusal
 		file    apply.Errors
 	)
 	switch {
@@ -123,6 +125,10 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 		return p
 	case errors.As(err, &refusal):
 		return refused.problem("%s", refusal.Message)
+	case errors.As(err, &unpaid):
+		return refused.problem("%s", unpaid.Message)
+	case errors.Is(err, postback.ErrNothing), errors.Is(err, postback.ErrNoAddress):
+		return refused.problem("%v", err)
 	case errors.As(err, &file):
 		p = invalid.problem("The document is not in order; nothing was changed")
 		for _, e := range file {
@@ -131,7 +137,8 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 		return p
 	case errors.Is(err, apply.ErrUnfit):
 		return invalid.problem("%v", err)
-	case errors.Is(err, lookup.ErrNone), errors.Is(err, deposit.ErrNoClaim), errors.Is(err, deposit.ErrNoCredit), errors.Is(err, access.ErrNoKey), errors.Is(err, payout.ErrNoWithdrawal):
+	case errors.Is(err, lookup.ErrNone), errors.Is(err, deposit.ErrNoClaim), errors.Is(err, deposit.ErrNoCredit), errors.Is(err, access.ErrNoKey), errors.Is(err, payout.ErrNoWithdrawal),
+		errors.Is(err, postback.ErrNoPostback), errors.Is(err, postback.ErrNoMerchant):
 		return notHere()
 	case errors.Is(err, directory.ErrMoved):
 		return versionMoved.problem("The installation was changed by somebody else: read it again, and send the change made on that")

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,6 +23,8 @@ var (
 	ErrNoMerchant = errors.New("there is no merchant with that id")
 	// ErrNothing: the endpoint is not in a state that the word could change.
 	ErrNothing = errors.New("nothing to do")
+	// ErrNoAddress: there is nothing to send to, or to sign with.
+	ErrNoAddress = errors.New("has no postback URL, or no private key to sign with: apply them first")
 )
 
 // Archive is the outbox as an operator needs it.
@@ -52,7 +55,8 @@ type Filter struct {
 type Summary struct {
 	ID          int64
 	Merchant    string
-	CustomID    string
+	Told        string // of a withdrawal its state: success, failed or canceled; else empty
+	CustomID    string // or the withdrawal's id
 	Amount      money.Paise
 	State       State
 	Attempts    int       // since it was first or last sent afresh
@@ -61,6 +65,23 @@ type Summary struct {
 	LastError   string
 	CreatedAt   time.Time
 	DeliveredAt time.Time
+}
+
+// Kind says what a postback is about.
+type Kind string
+
+// Kinds of postback.
+const (
+	OfDeposit    Kind = "deposit"
+	OfWithdrawal Kind = "withdrawal"
+)
+
+// Kind says what the postback is about.
+func (s *Summary) Kind() Kind {
+	if s.Told != "" {
+		return OfWithdrawal
+	}
+	return OfDeposit
 }
 
 // Detail is all there is of a postback.
@@ -135,6 +156,17 @@ func (c *Control) Resend(ctx context.Context, actor string, id int64) (bool, err
 	return n > 0, err
 }
 
+// ResendPage has postbacks of a merchant sent again, all in one commit: payments
+// wait for it, so let them be few. It reports how many were not about to be sent
+// anyway.
+func (c *Control) ResendPage(ctx context.Context, actor, merchant string, ids []int64) (int64, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	why := fmt.Sprintf("merchant %s, %d postbacks from %d to %d", merchant, len(ids), slices.Min(ids), slices.Max(ids))
+	return c.resend(ctx, ids, c.entry(actor, "postback.resent", 0, why))
+}
+
 func (c *Control) resend(ctx context.Context, ids []int64, entry audit.Entry) (int64, error) {
 	now := c.moment()
 	return c.store.Resend(ctx, ids, now, now.Add(Lease), entry)
@@ -160,8 +192,7 @@ func (c *Control) ResendRange(ctx context.Context, actor string, f Filter) (sent
 			ids[i] = page[i].ID
 		}
 		f.Before = ids[len(ids)-1]
-		why := fmt.Sprintf("merchant %s, %d postbacks from %d to %d", f.Merchant, len(ids), f.Before, ids[0])
-		n, err := c.resend(ctx, ids, c.entry(actor, "postback.resent", 0, why))
+		n, err := c.ResendPage(ctx, actor, f.Merchant, ids)
 		sent += n
 		if err != nil {
 			return sent, err
@@ -180,7 +211,7 @@ func (c *Control) Test(ctx context.Context, actor, merchant string) (Attempt, er
 	}
 	target, ok := address(m)
 	if !ok {
-		return Attempt{}, fmt.Errorf("merchant %s has no postback URL, or no private key to sign with: apply them first", merchant)
+		return Attempt{}, fmt.Errorf("merchant %s %w", merchant, ErrNoAddress)
 	}
 	rates, err := fx.Bundled()
 	if err != nil {

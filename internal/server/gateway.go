@@ -123,6 +123,7 @@ type Gateway struct {
 	rates     *fx.Keeper
 	desk      *deposit.Desk
 	worker    *postback.Worker
+	control   *postback.Control
 	intake    *intake.Reader
 	office    *payout.Office
 	outside   http.RoundTripper // for what the operator's settings name
@@ -209,9 +210,11 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	outgoing := postback.NewTransport(g.config.AllowPrivateTargets, allowed...)
+	g.control = postback.NewControl(g.store, postback.Config{Directory: g.directory, Rates: g.store, Transport: outgoing, Now: time.Now})
 	g.worker = postback.NewWorker(postback.Config{
 		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
-		Transport: postback.NewTransport(g.config.AllowPrivateTargets, allowed...),
+		Transport: outgoing,
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})

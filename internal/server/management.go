@@ -11,7 +11,7 @@ import (
 // openManagement makes the door of the management API.
 func (g *Gateway) openManagement() (*management.Door, error) {
 	return management.New(management.Config{
-		Desk: g.desk, Store: g.store, Directory: g.directory, Reconcile: g.reconcile, Now: time.Now,
+		Desk: g.desk, Office: g.office, Postbacks: g.control, Store: g.store, Directory: g.directory, Reconcile: g.reconcile, Now: time.Now,
 		Metrics: management.NewMetrics(g.registry), Log: g.log,
 	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/milaan/milaan/internal/browsertest"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
@@ -64,8 +65,8 @@ func TestFrameInBrowser(t *testing.T) {
 	t.Cleanup(p.door.Close) // runs first
 	windowURL = server.URL
 
-	ctx := browse(t)
-	heard := listen(ctx, t)
+	ctx := browsertest.Start(t)
+	heard := browsertest.Listen(ctx, t)
 	must(ctx, t, chromedp.Navigate(atLocalhost(shop)))
 	first := must(ctx, t, chromedp.Poll[string](`heard[0]`))
 	if !strings.HasPrefix(first, windowURL+` {"milaan":{"outcome":"","height":`) || !strings.HasSuffix(first, `"custom_transaction_id":"order-1"}}`) {
@@ -77,11 +78,11 @@ func TestFrameInBrowser(t *testing.T) {
 	p.mustPost(here, "utr", "utr", string(storetest.UTR(7)))
 	must(ctx, t, chromedp.Navigate(atLocalhost(shop)))
 	must(ctx, t, chromedp.Poll[bool](`heard.some(h => h.includes('"outcome":"pending"'))`))
-	if complaints := heard.take(); len(complaints) > 0 {
+	if complaints := heard.Take(); len(complaints) > 0 {
 		t.Errorf("the browser complains of the shop's page: %q", complaints)
 	}
 	p.MustReport("window", 1, 0, 1, p.Entry(storetest.UTR(7), storetest.Rupees(500)))
-	mustSee(ctx, t, "the shop says thanks") // nobody touched it
+	browsertest.MustSee(ctx, t, "the shop says thanks") // nobody touched it
 	if at := must(ctx, t, chromedp.Location()); at != atLocalhost(shop)+"/thanks" {
 		t.Errorf("the shop's page is %s", at)
 	}
@@ -94,7 +95,7 @@ func TestFrameInBrowser(t *testing.T) {
 			t.Errorf("%s is told something", site)
 		}
 	}
-	refused, complaints := 0, heard.take()
+	refused, complaints := 0, heard.Take()
 	for _, complaint := range complaints {
 		if strings.Contains(complaint, "frame-ancestors") {
 			refused++

@@ -8,15 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"github.com/milaan/milaan/internal/browsertest"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
@@ -33,7 +31,7 @@ type screen struct {
 	lang   string
 	say    map[string]string // the catalogue of lang
 	script bool
-	heard  *complaints
+	heard  *browsertest.Complaints
 	shots  int
 }
 
@@ -76,7 +74,7 @@ type chromium struct {
 // share starts a browser for screens: it has to run before they do.
 func share(t *testing.T) chromium {
 	t.Helper()
-	ctx := browse(t)
+	ctx := browsertest.Start(t)
 	must(ctx, t, chromedp.Navigate("about:blank"))
 	return chromium{ctx}
 }
@@ -92,7 +90,7 @@ func (c chromium) sit(t *testing.T, lang string, script bool, at look) *screen {
 		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
 	}
 	must(ctx, t, chromedp.EmulateViewport(at.width, at.height, options...))
-	s.heard = listen(ctx, t)
+	s.heard = browsertest.Listen(ctx, t)
 	if !script {
 		if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 			t.Fatal(err)
@@ -120,48 +118,6 @@ func (s *screen) visiting(t *testing.T, change func(*directory.Change)) *screen 
 	return &visit
 }
 
-// complaints are what the browser has to say against a page.
-type complaints struct {
-	mu    sync.Mutex
-	texts []string
-}
-
-// listen notes exceptions and errors of a tab: what the policy blocks is among
-// them. An answer that is no 200 is none: the page that came with it is.
-func listen(ctx context.Context, t *testing.T) *complaints {
-	t.Helper()
-	var c complaints
-	err := chromedp.Listen(ctx, func(event any) {
-		text := ""
-		switch e := event.(type) {
-		case *runtime.EventExceptionThrown:
-			text = e.ExceptionDetails.Text
-		case *log.EventEntryAdded:
-			if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
-				text = e.Entry.Text
-			}
-		}
-		if text != "" {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.texts = append(c.texts, text)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &c
-}
-
-// take gives what was heard since the last time.
-func (c *complaints) take() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	heard := c.texts
-	c.texts = nil
-	return heard
-}
-
 // open follows a merchant's link.
 func (s *screen) open(query string) {
 	s.Helper()
@@ -182,7 +138,7 @@ func (s *screen) text(key string) string {
 func (s *screen) sees(keys ...string) {
 	s.Helper()
 	for _, key := range keys {
-		mustSee(s.ctx, s.T, s.text(key))
+		browsertest.MustSee(s.ctx, s.T, s.text(key))
 	}
 	s.legible()
 	s.keep()
@@ -227,39 +183,9 @@ func (s *screen) turns() {
 	}
 }
 
-// illegible names texts that lie over one another, past the screen's edge, or
-// in more lines than they have words.
-// A line of text may reach into the next by what the font has to spare.
-const illegible = `(() => {
-	const found = [], texts = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-	while (walk.nextNode()) {
-		const node = walk.currentNode, parent = node.parentElement;
-		if (!node.data.trim() || !parent.checkVisibility() || parent.closest("script,style,noscript,svg")) continue;
-		const range = document.createRange();
-		range.selectNodeContents(node);
-		const lines = [...range.getClientRects()].filter(r => r.width > 1);
-		if (lines.length > node.data.trim().split(/[\s@-]+/).length) found.push("broken: " + node.data.trim());
-		for (const r of lines) texts.push({node, r, spare: r.height / 4});
-	}
-	for (const [i, a] of texts.entries()) {
-		if (a.r.left < -1 || a.r.right > innerWidth + 1) found.push("past the edge: " + a.node.data.trim());
-		for (const b of texts.slice(i + 1)) {
-			if (a.node !== b.node && Math.min(a.r.right, b.r.right) - Math.max(a.r.left, b.r.left) > 1 &&
-				Math.min(a.r.bottom, b.r.bottom) - Math.max(a.r.top, b.r.top) > Math.max(a.spare, b.spare))
-				found.push("over one another: " + a.node.data.trim() + " / " + b.node.data.trim());
-		}
-	}
-	const wide = document.documentElement.scrollWidth - innerWidth;
-	if (wide > 0) found.push("wider than the screen by " + wide);
-	return found.join("; ");
-})()`
-
 func (s *screen) legible() {
 	s.Helper()
-	if found := must(s.ctx, s.T, chromedp.Evaluate[string](illegible)); found != "" {
-		keepScreenshot(s.ctx, s.T)
-		s.Error(found)
-	}
+	browsertest.MustBeLegible(s.ctx, s.T)
 }
 
 // keep takes a picture of the page where somebody wants to look at it.
@@ -304,7 +230,7 @@ var paths = map[string]func(*screen){
 		if err != nil {
 			s.Fatal(err)
 		}
-		mustSee(s.ctx, s.T, p.Reference)
+		browsertest.MustSee(s.ctx, s.T, p.Reference)
 		e := s.Entry(storetest.UTR(7), storetest.Rupees(500))
 		e.Note = p.Reference
 		s.MustReport("window", 1, 0, 1, e)
@@ -320,7 +246,7 @@ var paths = map[string]func(*screen){
 		s.MustApprove(s.claim().ID)
 		s.turns()
 		s.sees("outcome.ok", "outcome.ok.text")
-		mustSee(s.ctx, s.T, "₹400.00")
+		browsertest.MustSee(s.ctx, s.T, "₹400.00")
 	},
 	"rejected": func(s *screen) {
 		s.MustReport("window", 1, 0, 0, s.Entry(storetest.UTR(7), storetest.Rupees(400)))
@@ -366,7 +292,7 @@ var paths = map[string]func(*screen){
 	"tampered hash": func(s *screen) {
 		s.open(order + "&success_url=aHR0cHM6Ly9ldmlsLmV4YW1wbGUv." + strings.Repeat("0", 64))
 		s.sees("error.link", "error.link.text")
-		mustSee(s.ctx, s.T, "success_url")
+		browsertest.MustSee(s.ctx, s.T, "success_url")
 		if links := must(s.ctx, s.T, chromedp.Evaluate[int](`document.links.length`)); links != 0 {
 			s.Errorf("the page has %d links", links)
 		}
@@ -422,7 +348,7 @@ func TestPathsInBrowser(t *testing.T) {
 						t.Run(name, func(t *testing.T) {
 							s := tab.visiting(t, nil)
 							walk(s)
-							if heard := s.heard.take(); len(heard) > 0 {
+							if heard := s.heard.Take(); len(heard) > 0 {
 								t.Errorf("the browser complains: %q", heard)
 							}
 							s.MustVerify()
@@ -495,15 +421,15 @@ func TestZoomInBrowser(t *testing.T) {
 					s.sees("utr.where")
 				}
 				s.giveUTR("1")
-				mustSee(s.ctx, t, s.text("utr.error.short"))
+				browsertest.MustSee(s.ctx, t, s.text("utr.error.short"))
 				enlarge()
 				s.sees("utr.error.short")
 				s.giveUTR(string(storetest.UTR(7)))
-				mustSee(s.ctx, t, s.text("outcome.waiting"))
+				browsertest.MustSee(s.ctx, t, s.text("outcome.waiting"))
 				enlarge()
 				s.sees("outcome.waiting")
 				s.MustReport("window", 1, 0, 1, s.Entry(storetest.UTR(7), storetest.Rupees(500)))
-				mustSee(s.ctx, t, s.text("outcome.ok"))
+				browsertest.MustSee(s.ctx, t, s.text("outcome.ok"))
 				enlarge()
 				s.sees("outcome.ok", "return.stop") // with the countdown
 			})

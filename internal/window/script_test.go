@@ -7,6 +7,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/milaan/milaan/internal/browsertest"
 	"github.com/milaan/milaan/internal/store/storetest"
 	"github.com/milaan/milaan/money"
 )
@@ -20,8 +21,8 @@ func TestScriptInBrowser(t *testing.T) {
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	t.Cleanup(p.door.Close) // runs first
-	ctx := browse(t)
-	heard := listen(ctx, t)
+	ctx := browsertest.Start(t)
+	heard := browsertest.Listen(ctx, t)
 
 	// A line break between two numbers: the field itself would join them.
 	const paste = `(() => { const data = new DataTransfer();
@@ -63,7 +64,7 @@ func TestScriptInBrowser(t *testing.T) {
 	if focus := must(ctx, t, chromedp.Evaluate[string]("document.activeElement.id")); focus != "return" {
 		t.Errorf("the focus is on %q", focus)
 	}
-	if complaints := heard.take(); len(complaints) > 0 {
+	if complaints := heard.Take(); len(complaints) > 0 {
 		t.Errorf("the browser complains: %q", complaints)
 	}
 }

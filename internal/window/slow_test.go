@@ -8,6 +8,8 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/milaan/milaan/internal/browsertest"
 )
 
 // TestSlowPhone measures when the payment page can be used on a cheap phone on a
@@ -22,7 +24,7 @@ func TestSlowPhone(t *testing.T) {
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	t.Cleanup(p.door.Close)
-	ctx := browse(t)
+	ctx := browsertest.Start(t)
 	must(ctx, t, chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile))
 	if _, err := chromedp.Call(ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
 		MatchedNetworkConditions: []*network.Conditions{{Latency: 400, DownloadThroughput: 400_000 / 8, UploadThroughput: 400_000 / 8}},

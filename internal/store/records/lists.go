@@ -191,51 +191,62 @@ func foundOne[T any](v T, err error) (T, error) {
 	return v, err
 }
 
-// A postback has its deposit's id: the list follows the index of the deposits.
-const postbackColumns = `p.id, c.custom_id, p.state, p.attempts, p.next_at, p.last_status, d.at, p.delivered_at`
-
-func scanPostback(row Row) (p lookup.Postback, err error) {
-	var state string
-	var nextAt, createdAt, deliveredAt int64
-	err = row.Scan(&p.ID, &p.CustomID, &state, &p.Attempts, &nextAt, &p.LastStatus, &createdAt, &deliveredAt)
-	p.State = postback.State(state)
-	p.CreatedAt, p.DeliveredAt = Time(createdAt), Time(deliveredAt)
-	if p.State == postback.StateDue || p.State == postback.StateHeld {
-		p.NextAt = Time(nextAt)
-	}
-	return p, err
-}
+// Postbacks of deposits are listed along the deposits, whose ids they have: an index
+// of their own would cost every deposit. Those of withdrawals have one.
+const (
+	toldOfDeposits    = `deposits d JOIN postbacks p ON p.id = d.id JOIN claims c ON c.id = d.id LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+	toldOfWithdrawals = `postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id`
+)
 
 // ListPostbacks gives a page of postbacks, see lookup.Store.
-func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (lookup.Page[lookup.Postback], error) {
-	q, end, err := r.stretch(ctx, walk{
-		table: "deposits d", at: "d.at + 0", id: "d.id", merchant: "d.merchant = $", args: []any{ask.Merchant},
-		Range: ask.Range, after: ask.After,
+func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (lookup.Page[postback.Summary], error) {
+	var items []postback.Summary
+	var end *lookup.Place
+	for _, source := range []struct {
+		kind   postback.Kind
+		tables string
+		walk
+	}{
+		{postback.OfDeposit, toldOfDeposits, walk{table: "deposits d", at: "d.at + 0", id: "d.id", merchant: "d.merchant = $"}},
+		{postback.OfWithdrawal, toldOfWithdrawals, walk{table: "postbacks p", at: "p.created_at", id: "p.id", merchant: "p.withdrawal_id <> 0 AND p.merchant = $"}},
+	} {
+		if ask.Kind != "" && ask.Kind != source.kind {
+			continue
+		}
+		source.args, source.Range, source.after = []any{ask.Merchant}, ask.Range, ask.After
+		q, last, err := r.stretch(ctx, source.walk)
+		if err != nil {
+			return lookup.Page[postback.Summary]{}, fmt.Errorf("list postbacks: %w", err)
+		}
+		if last != nil && (end == nil || newer(*last, *end)) {
+			end = last
+		}
+		if ask.State != "" {
+			q.and("p.state = $", string(ask.State))
+		}
+		err = each(ctx, r.Read, func(row Row) error {
+			var s postback.Summary
+			err := scanSummary(row, &s)
+			items = append(items, s)
+			return err
+		}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s DESC, %s DESC LIMIT %d`,
+			summaryColumns, source.tables, &q, source.at, source.id, ask.Limit+1), q.args...)
+		if err != nil {
+			return lookup.Page[postback.Summary]{}, fmt.Errorf("list postbacks: %w", err)
+		}
+	}
+	place := func(p *postback.Summary) lookup.Place { return lookup.Place{At: p.CreatedAt, ID: p.ID} }
+	slices.SortFunc(items, func(a, b postback.Summary) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.ID, a.ID))
 	})
-	if err != nil {
-		return lookup.Page[lookup.Postback]{}, fmt.Errorf("list postbacks: %w", err)
+	if end != nil { // beyond it, one of the two was not looked at
+		items = slices.DeleteFunc(items, func(p postback.Summary) bool { return newer(*end, place(&p)) })
 	}
-	if ask.State != "" {
-		q.and("p.state = $", string(ask.State))
-	}
-	var items []lookup.Postback
-	err = each(ctx, r.Read, func(row Row) error {
-		item, err := scanPostback(row)
-		items = append(items, item)
-		return err
-	}, fmt.Sprintf(`SELECT %s FROM deposits d JOIN postbacks p ON p.id = d.id JOIN claims c ON c.id = d.id
-		WHERE %s ORDER BY d.at + 0 DESC, d.id DESC LIMIT %d`, postbackColumns, &q, ask.Limit+1), q.args...)
-	if err != nil {
-		return lookup.Page[lookup.Postback]{}, fmt.Errorf("list postbacks: %w", err)
-	}
-	return page(items, ask.Limit, end, func(p *lookup.Postback) lookup.Place { return lookup.Place{At: p.CreatedAt, ID: p.ID} }), nil
+	return page(items, ask.Limit, end, place), nil
 }
 
-// FindPostback returns a merchant's postback, see lookup.Store.
-func (r *Records) FindPostback(ctx context.Context, merchant string, id int64) (lookup.Postback, error) {
-	return foundOne(scanPostback(r.Read.QueryRowContext(ctx, `SELECT `+postbackColumns+` FROM postbacks p
-		JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1 AND d.merchant = $2`, id, merchant)))
-}
+// newer reports whether a place comes before another in a list.
+func newer(a, b lookup.Place) bool { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) > 0 }
 
 // accountSource is a kind of entry of a merchant's account: where it is, and what of
 // it goes into lookup.Entry. A withdrawal has two entries, what it held and what

@@ -79,8 +79,8 @@ func (r *Records) ListWithdrawals(ctx context.Context, states []payout.State, de
 			marks[i] = fmt.Sprintf("$%d", len(args))
 		}
 		query += ` AND state IN (` + strings.Join(marks, ", ") + `)`
-		if !slices.ContainsFunc(states, payout.State.Final) {
-			query += ` AND state IN ('new', 'approved', 'processing')` // as the index of the open ones has it
+		if !slices.ContainsFunc(states, payout.State.Final) { // as the index has it
+			query += ` AND state IN ('new', 'approved', 'processing')`
 		}
 	}
 	args = append(args, limit)

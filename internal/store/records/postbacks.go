@@ -288,12 +288,17 @@ func (r *Records) Revive(ctx context.Context, refusal postback.Refusal, now time
 	})
 }
 
-const summaryColumns = `p.id, p.merchant, c.custom_id, d.amount, p.state, p.attempts, p.next_at, p.last_status, p.last_error,
-	p.created_at, p.delivered_at`
+const (
+	summaryColumns = `p.id, p.merchant, p.told, COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, w.amount),
+		p.state, p.attempts, p.next_at, p.last_status, p.last_error, p.created_at, p.delivered_at`
+	// summaryTables join what a postback is about.
+	summaryTables = `postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id
+		LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+)
 
 func scanSummary(row Row, s *postback.Summary, more ...any) error {
 	var amount, nextAt, createdAt, deliveredAt int64
-	err := row.Scan(append([]any{&s.ID, &s.Merchant, &s.CustomID, &amount, &s.State, &s.Attempts, &nextAt, &s.LastStatus, &s.LastError,
+	err := row.Scan(append([]any{&s.ID, &s.Merchant, &s.Told, &s.CustomID, &amount, &s.State, &s.Attempts, &nextAt, &s.LastStatus, &s.LastError,
 		&createdAt, &deliveredAt}, more...)...)
 	s.Amount, s.NextAt, s.CreatedAt, s.DeliveredAt = money.Paise(amount), Time(nextAt), Time(createdAt), Time(deliveredAt)
 	return err
@@ -330,8 +335,7 @@ func (r *Records) Postbacks(ctx context.Context, f postback.Filter) (list []post
 		err := scanSummary(row, &s)
 		list = append(list, s)
 		return err
-	}, fmt.Sprintf(`SELECT `+summaryColumns+` FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id
-		WHERE %s ORDER BY p.id DESC LIMIT $%d`, strings.Join(where, " AND "), len(args)), args...)
+	}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY p.id DESC LIMIT $%d`, summaryColumns, summaryTables, strings.Join(where, " AND "), len(args)), args...)
 	return list, err
 }
 
@@ -340,7 +344,7 @@ func (r *Records) Postback(ctx context.Context, id int64) (*postback.Detail, err
 	d := &postback.Detail{Event: postback.Event{ID: id}}
 	var micros int64
 	err := scanSummary(r.Read.QueryRowContext(ctx, `SELECT `+summaryColumns+`, p.body, p.latency
-		FROM postbacks p JOIN deposits d ON d.id = p.id JOIN claims c ON c.id = p.id WHERE p.id = $1`, id), &d.Summary, &d.Body, &micros)
+		FROM `+summaryTables+` WHERE p.id = $1`, id), &d.Summary, &d.Body, &micros)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, postback.ErrNoPostback
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,6 +137,8 @@ func testAccess(t *testing.T, fresh Fresh) {
 		{"lists", Setup{}, testLists},
 		{"accounts", Setup{}, testAccounts},
 		{"an account with withdrawals", desks, testAccountWithdrawals},
+		{"postbacks of withdrawals", desks, testToldWithdrawals},
+		{"more postbacks than a page looks at", desks, testManyTold},
 	})
 }
 
@@ -208,13 +211,6 @@ func testLists(h *House) {
 	if dead, err := h.Store.ListPostbacks(h.Context(), lookup.Postbacks{Merchant: Shop, Limit: 4, State: postback.StateDead}); err != nil || len(dead.Items) != 0 {
 		h.Errorf("the dead postbacks are %+v, %v", dead, err)
 	}
-	if p, err := h.Store.FindPostback(h.Context(), Shop, page.Items[0].ID); err != nil || p != page.Items[0] {
-		h.Errorf("the postback is %+v, %v", p, err)
-	}
-	if _, err := h.Store.FindPostback(h.Context(), Cafe, page.Items[0].ID); !errors.Is(err, lookup.ErrNone) {
-		h.Errorf("another's postback gives %v", err)
-	}
-
 	for name, tt := range map[string]struct {
 		ask  lookup.Credits
 		want int
@@ -326,5 +322,138 @@ func testAccountWithdrawals(h *House) {
 	s, err := h.Store.ListAccount(h.Context(), lookup.Account{Merchant: Shop, Range: lookup.Range{From: Start.Add(30 * time.Minute)}, Limit: 1})
 	if err != nil || s.Opening != 1495_00 || s.Items[0].CustomID != "refused" {
 		h.Errorf("later it opens with %s, %+v, %v", s.Opening, s.Items, err)
+	}
+}
+
+// testToldWithdrawals looks for postbacks of withdrawals where those of deposits
+// are: in every list, by every filter, and to be sent again.
+func testToldWithdrawals(h *House) {
+	o := mustOpenOffice(h, 2000_00)
+	h.Clock.Advance(time.Second)
+	o.bank.says(payout.Answer{Standing: payout.Paid, ProviderRef: "p1", BankRef: string(UTR(77))}, nil)
+	paid := o.mustCreate(withdrawal("paid", 500_00), payout.Approved)
+	o.mustWork() // an hour
+	h.Clock.Advance(time.Second)
+	h.mustDeposit(Shop, 1)
+	h.Clock.Advance(time.Second)
+	if _, err := o.Settle(h.Context(), paid.ID, payout.Answer{Standing: payout.Refused, Why: "came back"}, "operator:asha"); err != nil {
+		h.Fatal(err)
+	}
+	h.mustDeposit(Cafe, 2)
+	h.mustDeposit(Shop, 3) // at the same time as the withdrawal came back
+
+	told := func(p *postback.Summary) string {
+		return fmt.Sprint(p.Kind(), " ", p.CustomID, " ", p.Told, " ", p.Amount.Fixed(), " ", p.State)
+	}
+	one, three := "deposit "+string(UTR(1))+"  500.00 due", "deposit "+string(UTR(3))+"  500.00 due"
+	back, success, funds := "withdrawal paid failed 500.00 due", "withdrawal paid success 500.00 due", "deposit funds  2000.00 due"
+	all := []string{three, back, one, success, funds}
+	var newest []postback.Summary
+	for name, tt := range map[string]struct {
+		ask  lookup.Postbacks
+		want []string
+	}{
+		"all":         {lookup.Postbacks{}, all},
+		"deposits":    {lookup.Postbacks{Kind: postback.OfDeposit}, []string{three, one, funds}},
+		"withdrawals": {lookup.Postbacks{Kind: postback.OfWithdrawal}, []string{back, success}},
+		"due":         {lookup.Postbacks{State: postback.StateDue}, all},
+		"dead":        {lookup.Postbacks{State: postback.StateDead}, nil},
+		"an hour on":  {lookup.Postbacks{Range: lookup.Range{From: Start.Add(time.Minute), To: h.Clock.Now()}}, []string{one, success}},
+	} {
+		for _, limit := range []int{1, 2, 50} {
+			var got []string
+			tt.ask.Merchant, tt.ask.Limit, tt.ask.After = Shop, limit, nil
+			for {
+				page, err := h.Store.ListPostbacks(h.Context(), tt.ask)
+				if err != nil || len(page.Items) > limit {
+					h.Fatalf("%s: %d postbacks, %v", name, len(page.Items), err)
+				}
+				for i := range page.Items {
+					got = append(got, told(&page.Items[i]))
+				}
+				if name == "all" && limit == 50 {
+					newest = page.Items
+				}
+				if tt.ask.After = page.Next; page.Next == nil {
+					break
+				}
+			}
+			if len(got) == len(all) { // those of one time are in the order of their numbers
+				slices.Sort(got[:2])
+			}
+			if !slices.Equal(got, tt.want) {
+				h.Errorf("%s, %d at once: %q, want %q", name, limit, got, tt.want)
+			}
+		}
+	}
+
+	// By the command, too.
+	list, err := h.Store.Postbacks(h.Context(), postback.Filter{Merchant: Shop, Limit: 50})
+	if err != nil || len(list) != len(newest) {
+		h.Fatalf("the command lists %+v, %v", list, err)
+	}
+	c := h.mustControl(&taker{})
+	h.mustExec("UPDATE withdrawals SET rates_id = (SELECT MAX(id) FROM rates)")
+	for i := range newest {
+		d, err := c.Inspect(h.Context(), newest[i].ID)
+		if err != nil || d.Summary != newest[i] || !slices.Contains(list, newest[i]) {
+			h.Fatalf("postback %d is %+v, in the list %+v, %v", newest[i].ID, d, newest[i], err)
+		}
+		if direction := `"direction":"outgoing"`; strings.Contains(string(d.Body), direction) != (d.Kind() == postback.OfWithdrawal) {
+			h.Errorf("postback %d of a %s says %s", d.ID, d.Kind(), d.Body)
+		}
+	}
+	var ids []int64
+	for i := range newest {
+		if newest[i].Kind() == postback.OfWithdrawal {
+			ids = append(ids, newest[i].ID)
+		}
+	}
+	h.mustExec("UPDATE postbacks SET state = 'dead', next_at = 0 WHERE withdrawal_id <> 0")
+	before := h.MustVerify().AuditEntries
+	if sent, err := c.ResendPage(h.Context(), "key:7", Shop, ids); err != nil || sent != 2 {
+		h.Errorf("%d withdrawals' postbacks are sent again, %v", sent, err)
+	}
+	if sent, err := c.ResendPage(h.Context(), "key:7", Shop, nil); err != nil || sent != 0 {
+		h.Errorf("nothing is sent again as %d, %v", sent, err)
+	}
+	for _, id := range ids {
+		h.mustRow(id, postback.StateDue, 0, h.Clock.Now(), "")
+	}
+	if after := h.MustVerify().AuditEntries; after != before+1 {
+		h.Errorf("%d audit entries, %d before", after, before)
+	}
+}
+
+// testManyTold lists postbacks of two kinds, of one more than a page looks at: what
+// lies behind the end of that is for the next page, or would be listed twice.
+func testManyTold(h *House) {
+	o := mustOpenOffice(h, 2000_00)
+	o.mustCreate(withdrawal("w", 500_00), payout.Approved)
+	first, err := h.Store.ReserveIDs(h.Context(), 20005)
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.mustExec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20004)
+		INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at, withdrawal_id, told)
+		SELECT %d + i, 'shop', 'dead', 9, 0, (SELECT body FROM postbacks WHERE withdrawal_id = 0), 500, 'x', %d + i, 0, (SELECT id FROM withdrawals), 'failed' FROM n`, first, Start.Add(time.Hour).UnixMicro()))
+	h.Clock.Advance(2 * time.Hour)
+	h.mustDeposit(Shop, 1)
+	var got []string
+	pages := 0
+	for ask := (lookup.Postbacks{Merchant: Shop, State: postback.StateDue, Limit: 50}); ; pages++ {
+		page, err := h.Store.ListPostbacks(h.Context(), ask)
+		if err != nil || pages > 5 {
+			h.Fatalf("page %d: %v", pages, err)
+		}
+		for i := range page.Items {
+			got = append(got, page.Items[i].CustomID)
+		}
+		if ask.After = page.Next; page.Next == nil {
+			break
+		}
+	}
+	if !slices.Equal(got, []string{string(UTR(1)), "funds"}) || pages == 0 {
+		h.Errorf("%d pages list %q", pages+1, got)
 	}
 }

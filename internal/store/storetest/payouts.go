@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -252,6 +253,64 @@ func testPayouts(t *testing.T, fresh Fresh) {
 			o.mustNotCreate(withdrawal("a", 500_00), payout.InsufficientBalance) // with its fee
 			o.mustCreate(withdrawal("a", 499_99), payout.Approved)
 			o.mustHave(0, 504_99)
+		})},
+		{"marked by hand", desks, within(9000_00, func(o *office) {
+			const actor = "key:7"
+			w := o.mustCreate(withdrawal("a", 2000_00), payout.New, payout.ReasonAmount)
+			_, err := o.MarkPaid(o.Context(), w.ID, string(UTR(5)), actor)
+			o.mustTurnDown(err, payout.WrongState) // nobody approved it
+			if _, err := o.Approve(o.Context(), w.ID, actor); err != nil {
+				o.Fatal(err)
+			}
+			for range 2 { // said twice, it is paid once
+				if w, err = o.MarkPaid(o.Context(), w.ID, string(UTR(5)), actor); err != nil || w.State != payout.Success || w.BankRef != string(UTR(5)) {
+					o.Fatalf("marked as paid: %+v, %v", w, err)
+				}
+			}
+			o.mustHave(6995_00, 0)
+			if w, err = o.MarkFailed(o.Context(), w.ID, actor, "came back"); err != nil || w.State != payout.Failed || w.Why != "came back" {
+				o.Fatalf("marked as failed: %+v, %v", w, err)
+			}
+			o.mustHave(9000_00, 0)
+			if _, err := o.MarkPaid(o.Context(), 99, "x", actor); !errors.Is(err, payout.ErrNoWithdrawal) {
+				o.Errorf("none is marked: %v", err)
+			}
+		})},
+		{"those that are open", desks, within(9000_00, func(o *office) {
+			var want []int64
+			for i, state := range []payout.State{payout.New, payout.Approved, payout.New, payout.New} {
+				r := withdrawal(fmt.Sprint(i), money.Paise(1500-i)*money.Rupee)
+				if state == payout.Approved {
+					r.Amount = 900_00
+				}
+				w, err := o.Create(o.Context(), r)
+				if err != nil || w.State != state {
+					o.Fatalf("%+v, %v", w, err)
+				}
+				want = append(want, w.ID)
+			}
+			if _, err := o.Cancel(o.Context(), want[2], "key:7", "no"); err != nil {
+				o.Fatal(err)
+			}
+			open := []payout.State{payout.New, payout.Approved, payout.Processing}
+			for _, tt := range []struct {
+				states []payout.State
+				after  int64
+				limit  int
+				want   []int64
+			}{
+				{open, 0, 10, []int64{want[0], want[1], want[3]}}, {open, want[0], 1, want[1:2]}, {open, want[1], 10, want[3:]},
+				{open[:1], 0, 10, []int64{want[0], want[3]}}, {[]payout.State{payout.New, payout.Canceled}, want[0], 10, want[2:]}, {nil, 0, 10, want},
+			} {
+				list, err := o.Store.ListWithdrawals(o.Context(), tt.states, "", tt.after, tt.limit)
+				var got []int64
+				for _, w := range list {
+					got = append(got, w.ID)
+				}
+				if err != nil || !slices.Equal(got, tt.want) {
+					o.Errorf("%v after %d: %v, %v; want %v", tt.states, tt.after, got, err, tt.want)
+				}
+			}
 		})},
 		{"a test moves nothing", desks, within(0, func(o *office) {
 			r := withdrawal("a", 500_00)
