@@ -25,6 +25,8 @@ type Statement struct {
 	Actor            string
 	// Problems are what the file says of itself and its lines do not bear out.
 	Problems []string
+	// Done says that it was imported to its end.
+	Done bool
 }
 
 // StatementLine is a line of a statement and what became of it. Every line is

@@ -141,9 +141,10 @@ type Credits struct {
 // Lines are what of a statement's lines is asked for, in the file's order.
 type Lines struct {
 	Statement int64
-	Result    feed.Result // empty for all
-	After     int         // the number of the line before
-	Limit     int
+	// Open asks for those alone that stand nowhere in the books.
+	Open  bool
+	After int // the number of the line before
+	Limit int
 }
 
 // Line is a line of a statement, and where it is a credit how that stands now.
@@ -152,10 +153,11 @@ type Line struct {
 	Credit deposit.CreditState
 }
 
-// LineCounts are the lines of a statement by what became of them.
+// LineCounts are the lines of a statement by what became of them, when it was
+// imported to its end.
 type LineCounts struct {
-	Results map[feed.Result]int64
-	Matched int64 // credits among them that are a deposit's now
+	Results map[feed.Result]int64 `json:"results"`
+	Matched int64                 `json:"matched"` // credits among them that were a deposit's
 }
 
 // Messages are what of a feed's messages is asked for, the newest first.
@@ -191,12 +193,23 @@ type Store interface {
 	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
 	// FindStatement returns a wallet's statement, or ErrNone.
 	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+	// StatementByID returns a statement, also one that was not imported to its end,
+	// or ErrNone.
+	StatementByID(ctx context.Context, id int64) (feed.Statement, error)
+	// NewestStatements gives the statements of a wallet, or of all where that is
+	// empty, also those that were not imported to their end, by their numbers from
+	// the newest on: those before the given one, or all where that is 0.
+	NewestStatements(ctx context.Context, wallet string, before int64, limit int) ([]feed.Statement, error)
 	// StatementLines gives a page of a statement's lines.
 	StatementLines(ctx context.Context, q Lines) ([]Line, error)
+	// LastLine gives the number of the last line that is in the books; 0 before.
+	LastLine(ctx context.Context, statement int64) (int, error)
 	// CountLines counts a statement's lines.
 	CountLines(ctx context.Context, statement int64) (LineCounts, error)
 	// ListMessages gives a page of a feed's messages.
 	ListMessages(ctx context.Context, q Messages) (Page[deposit.KeptMessage], error)
+	// FindMessage returns a message, or ErrNone.
+	FindMessage(ctx context.Context, id int64) (deposit.KeptMessage, error)
 	// WalletBooks gives what the books have on wallets, by their ids.
 	WalletBooks(ctx context.Context, wallets []string) (map[string]WalletBook, error)
 }

@@ -141,6 +141,11 @@ func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page l
 	return page, nil
 }
 
+// FindMessage returns a message, see lookup.Store.
+func (r *Records) FindMessage(ctx context.Context, id int64) (deposit.KeptMessage, error) {
+	return foundOne(r.scanMessage(r.Read.QueryRowContext(ctx, `SELECT `+inboxColumns+` FROM messages WHERE id = $1`, id)))
+}
+
 // WalletBooks gives what the books have on wallets, see lookup.Store.
 func (r *Records) WalletBooks(ctx context.Context, wallets []string) (map[string]lookup.WalletBook, error) {
 	books := make(map[string]lookup.WalletBook, len(wallets))

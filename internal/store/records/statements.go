@@ -3,6 +3,7 @@ package records
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -81,8 +82,17 @@ func (r *Records) KeepLines(ctx context.Context, statement int64, lines []feed.S
 
 // EndStatement marks a statement as imported to its end.
 func (r *Records) EndStatement(ctx context.Context, statement int64) error {
+	// Counted before the write: a long statement must hold nobody up.
+	counts, err := r.countLines(ctx, statement)
+	if err != nil {
+		return fmt.Errorf("count lines of statement %d: %w", statement, err)
+	}
+	kept, err := json.Marshal(counts)
+	if err != nil {
+		return err
+	}
 	return r.Write(ctx, func(tx Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE statements SET done = 1 WHERE id = $1`, statement)
+		_, err := tx.ExecContext(ctx, `UPDATE statements SET done = 1, counts = $1 WHERE id = $2`, string(kept), statement)
 		return err
 	})
 }
@@ -98,13 +108,14 @@ func (r *Records) Statements(ctx context.Context, wallet string, limit int) (lis
 	return list, err
 }
 
-const statementColumns = `id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced, lines, imported_at, actor, problems`
+const statementColumns = `id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced, lines, imported_at, actor, problems, done`
 
 func scanStatement(row Row) (s feed.Statement, err error) {
 	var digest []byte
-	var from, to, opening, closing, balanced, importedAt int64
+	var from, to, opening, closing, balanced, importedAt, done int64
 	var problems string
-	err = row.Scan(&s.ID, &s.Wallet, &s.Feed, &digest, &s.Name, &s.Layout, &from, &to, &opening, &closing, &balanced, &s.Lines, &importedAt, &s.Actor, &problems)
+	err = row.Scan(&s.ID, &s.Wallet, &s.Feed, &digest, &s.Name, &s.Layout, &from, &to, &opening, &closing, &balanced, &s.Lines, &importedAt, &s.Actor, &problems, &done)
+	s.Done = done != 0
 	copy(s.Digest[:], digest)
 	s.From, s.To, s.ImportedAt = Time(from), Time(to), Time(importedAt)
 	if balanced != 0 {
@@ -123,7 +134,7 @@ func (r *Records) OpenLines(ctx context.Context, statement int64, limit int) (li
 		l, err := scanLine(row)
 		list = append(list, l)
 		return err
-	}, `SELECT `+lineOut+` FROM statement_lines l WHERE statement = $1 AND result IN ('no_utr', 'unparsed', 'refused') ORDER BY line LIMIT $2`, statement, limit)
+	}, `SELECT `+lineOut+` FROM statement_lines l WHERE statement = $1 AND result IN `+openResults+` ORDER BY line LIMIT $2`, statement, limit)
 	return list, err
 }
 
@@ -141,12 +152,43 @@ func scanLine(row Row, more ...any) (l feed.StatementLine, err error) {
 	return l, err
 }
 
+// StatementByID returns a statement, see lookup.Store.
+func (r *Records) StatementByID(ctx context.Context, id int64) (feed.Statement, error) {
+	return foundOne(scanStatement(r.Read.QueryRowContext(ctx, `SELECT `+statementColumns+` FROM statements WHERE id = $1`, id)))
+}
+
+// NewestStatements gives statements from the newest on, see lookup.Store. A
+// wallet has some hundred of them, all wallets some thousand.
+func (r *Records) NewestStatements(ctx context.Context, wallet string, before int64, limit int) (list []feed.Statement, err error) {
+	var q query
+	q.and("id > 0")
+	if before != 0 {
+		q.and("id < $", before)
+	}
+	if wallet != "" {
+		q.and("wallet = $", wallet)
+	}
+	err = each(ctx, r.Read, func(row Row) error {
+		s, err := scanStatement(row)
+		list = append(list, s)
+		return err
+	}, fmt.Sprintf(`SELECT %s FROM statements WHERE %s ORDER BY id DESC LIMIT %d`, statementColumns, &q, limit), q.args...)
+	if err != nil {
+		return nil, fmt.Errorf("list statements: %w", err)
+	}
+	return list, nil
+}
+
+// openResults are those of lines that stand nowhere in the books, as the index of
+// such lines has it.
+const openResults = `('no_utr', 'unparsed', 'refused')`
+
 // StatementLines gives a page of the lines of a statement, see lookup.Store.
 func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []lookup.Line, err error) {
 	var q query
 	q.and("l.statement = $ AND l.line > $", ask.Statement, ask.After)
-	if ask.Result != "" {
-		q.and("l.result = $", string(ask.Result))
+	if ask.Open {
+		q.and("l.result IN " + openResults)
 	}
 	err = each(ctx, r.Read, func(row Row) error {
 		var line lookup.Line
@@ -164,9 +206,33 @@ func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []
 	return list, nil
 }
 
+// LastLine gives the number of the last line that was kept, see lookup.Store.
+func (r *Records) LastLine(ctx context.Context, statement int64) (number int, err error) {
+	err = r.Read.QueryRowContext(ctx, `SELECT COALESCE(MAX(line), 0) FROM statement_lines WHERE statement = $1`, statement).Scan(&number)
+	return number, err
+}
+
 // CountLines counts the lines of a statement by what became of them, see
 // lookup.Store.
 func (r *Records) CountLines(ctx context.Context, statement int64) (counts lookup.LineCounts, err error) {
+	var kept string
+	err = r.Read.QueryRowContext(ctx, `SELECT counts FROM statements WHERE id = $1`, statement).Scan(&kept)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return counts, lookup.ErrNone
+	case err == nil && kept != "":
+		err = json.Unmarshal([]byte(kept), &counts)
+	case err == nil:
+		counts, err = r.countLines(ctx, statement)
+	}
+	if err != nil {
+		return counts, fmt.Errorf("count lines of statement %d: %w", statement, err)
+	}
+	return counts, nil
+}
+
+// countLines goes through all lines: their counts are kept at the import's end.
+func (r *Records) countLines(ctx context.Context, statement int64) (counts lookup.LineCounts, err error) {
 	counts.Results = make(map[feed.Result]int64)
 	err = each(ctx, r.Read, func(row Row) error {
 		var result string
@@ -178,8 +244,5 @@ func (r *Records) CountLines(ctx context.Context, statement int64) (counts looku
 	}, `SELECT l.result, COUNT(*), COUNT(c.id) FROM statement_lines l
 		LEFT JOIN credits c ON c.id = l.credit_id AND l.credit_id <> 0 AND c.state = 'bound' AND l.result IN ('new', 'known')
 		WHERE l.statement = $1 GROUP BY l.result`, statement)
-	if err != nil {
-		return counts, fmt.Errorf("count lines of statement %d: %w", statement, err)
-	}
-	return counts, nil
+	return counts, err
 }

@@ -15,7 +15,13 @@ CREATE INDEX payout_files_day ON payout_files (desk, made_at);
 
 -- What a statement says of itself and its lines do not bear out, one a line.
 ALTER TABLE statements ADD COLUMN problems TEXT NOT NULL DEFAULT '';
+-- Its lines by what became of them, once it was imported to its end: JSON.
+ALTER TABLE statements ADD COLUMN counts TEXT NOT NULL DEFAULT '';
+
+CREATE INDEX statement_lines_open ON statement_lines (statement, line) WHERE result IN ('no_utr', 'unparsed', 'refused');
 
 -- +goose Down
+DROP INDEX statement_lines_open;
+ALTER TABLE statements DROP COLUMN counts;
 ALTER TABLE statements DROP COLUMN problems;
 DROP TABLE payout_files;
