@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -153,6 +154,9 @@ func (c *call) upload() (file *intake.Spool, name string, err error) {
 	}
 	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
 		return nil, "", badBody(fmt.Sprintf("must have at most %d MiB: export a shorter period", intake.MaxStatement>>20))
+	}
+	if disk := new(fs.PathError); errors.As(err, &disk) {
+		return nil, "", err
 	}
 	return nil, "", badBody("did not arrive whole: send it again")
 }

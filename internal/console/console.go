@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
@@ -46,6 +47,8 @@ type Config struct {
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger
+	// Works are what the pages of wallets, feeds, payouts and merchants work with.
+	Works Works
 }
 
 // Door serves operators and merchants.
@@ -54,6 +57,10 @@ type Door struct {
 	langs *words.Languages
 	paper *printer
 	site  http.Handler
+
+	judged  judged
+	imports *imports
+	testing sync.Map // merchants whose endpoints are being tried
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -69,7 +76,7 @@ func New(c Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Door{Config: c, langs: langs, paper: paper}
+	d := &Door{Config: c, langs: langs, paper: paper, imports: newImports()}
 	mux, err := d.mount(table, d.handlers())
 	if err != nil {
 		return nil, err
@@ -84,7 +91,7 @@ func New(c Config) (*Door, error) {
 // handlers are what serves the table, section by section.
 func (d *Door) handlers() handlers {
 	all := make(handlers)
-	for _, section := range []handlers{d.front(), d.people()} {
+	for _, section := range []handlers{d.front(), d.people(), d.works(), d.payouts(), d.merchantPages()} {
 		maps.Copy(all, section)
 	}
 	return all
