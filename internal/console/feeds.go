@@ -22,12 +22,12 @@ type feedRow struct {
 }
 
 // Unread writes the share of items that were not understood.
-func (f *feedRow) Unread() string {
+func (f feedRow) Unread() string {
 	return strconv.FormatInt(f.Health.UnreadRate/10, 10) + "." + strconv.FormatInt(f.Health.UnreadRate%10, 10) + " %"
 }
 
 // Lag writes how long the bank's news take.
-func (f *feedRow) Lag() string { return f.Health.MeanLag.Round(1e9).String() }
+func (f feedRow) Lag() string { return f.Health.MeanLag.Round(1e9).String() }
 
 // feedList is what the page of feeds shows.
 type feedList struct {

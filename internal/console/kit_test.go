@@ -40,9 +40,12 @@ type house struct {
 	handler http.Handler
 }
 
-func open(t *testing.T) *house {
+func open(t *testing.T) *house { t.Helper(); return openWith(t, storetest.Setup{}) }
+
+// openWith opens a house that is set up otherwise than usual.
+func openWith(t *testing.T, setup storetest.Setup) *house {
 	t.Helper()
-	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})}
+	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), setup)}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error

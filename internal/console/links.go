@@ -82,6 +82,9 @@ func (d *Door) makeLink(v *visit, m *directory.Merchant, body *linkMaker) error 
 	set("wallet_type", "method")
 	set("lang", "lang")
 	query.Set("currency_code", string(money.INR))
+	if lang := query.Get("lang"); lang != "" && d.langs.ByTag(lang) == nil {
+		return errForm
+	}
 	if text := strings.TrimSpace(v.FormValue("amount")); text != "" {
 		amount, err := money.ParsePositive(text)
 		if err != nil {

@@ -42,7 +42,7 @@ type walletRow struct {
 }
 
 // Percent is how much of the day's limit is used.
-func (w *walletRow) Percent() int64 {
+func (w walletRow) Percent() int64 {
 	if w.DailyLimit <= 0 {
 		return 0
 	}
