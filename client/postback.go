@@ -202,20 +202,25 @@ func (v *Verifier) Inspect(header http.Header, raw []byte, now time.Time) (Postb
 }
 
 func (v *Verifier) webhookSigned(header http.Header, raw []byte) error {
+	err := signedBy(v.hooks, header, raw)
+	if errors.Is(err, standardwebhooks.ErrNoMatchingSignature) {
+		return errors.New("it is signed with another key than webhook_secret (private_key where there is none), or the body or the headers were changed on the way")
+	}
+	return err
+}
+
+// signedBy checks a Standard Webhooks signature by any of the keys.
+func signedBy(hooks []*standardwebhooks.Webhook, header http.Header, raw []byte) error {
 	var err error
-	for _, hook := range v.hooks {
+	for _, hook := range hooks {
 		if err = hook.VerifyIgnoringTimestamp(raw, header); err == nil {
 			return nil
 		}
 	}
-	switch {
-	case errors.Is(err, standardwebhooks.ErrRequiredHeaders):
+	if errors.Is(err, standardwebhooks.ErrRequiredHeaders) {
 		return errors.New("webhook-id, webhook-timestamp or webhook-signature is missing: does a proxy drop headers?")
-	case errors.Is(err, standardwebhooks.ErrNoMatchingSignature):
-		return errors.New("it is signed with another key than webhook_secret (private_key where there is none), or the body or the headers were changed on the way")
-	default:
-		return err
 	}
+	return err
 }
 
 func onTime(header http.Header, now time.Time) error {

@@ -29,3 +29,15 @@ func (v *Verifier) String() string { return "client.Verifier{…}" }
 
 // GoString is String, for %#v.
 func (v *Verifier) GoString() string { return v.String() }
+
+// String tells nothing.
+func (c WebhookConfig) String() string { return "client.WebhookConfig{…}" }
+
+// GoString is String, for %#v.
+func (c WebhookConfig) GoString() string { return c.String() }
+
+// String tells nothing.
+func (v *WebhookVerifier) String() string { return "client.WebhookVerifier{…}" }
+
+// GoString is String, for %#v.
+func (v *WebhookVerifier) GoString() string { return v.String() }

@@ -4,6 +4,7 @@ package examples_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,6 +28,7 @@ import (
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/server"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -142,6 +144,7 @@ type delivery struct {
 	header http.Header
 	body   string
 	long   bool // so that whoever takes it may cut the connection
+	path   string
 }
 
 // deposit is a postback as the gateway makes it. Its texts are those that
@@ -179,7 +182,7 @@ func (d delivery) swap(old, replacement string) delivery {
 // to delivers. The status is 0 where the connection was cut.
 func (d delivery) to(t *testing.T, addr string) (status int, said string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+"/postback", strings.NewReader(d.body))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+addr+cmp.Or(d.path, "/postback"), strings.NewReader(d.body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,6 +259,55 @@ func TestReceivers(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEventReceivers: those with a page for events take each once, and none that
+// is not genuine.
+func TestEventReceivers(t *testing.T) {
+	t.Parallel()
+	const secret, other = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz", "whsec_b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcg=="
+	signed := func(id, body string, key directory.Secret, at time.Time) delivery {
+		d := delivery{header: make(http.Header), body: body, path: "/events"}
+		postback.Sign(d.header, directory.MerchantSecrets{Webhook: key}, id, at, []byte(body))
+		return d
+	}
+	for _, e := range receivers() {
+		t.Run(e.name, func(t *testing.T) {
+			t.Parallel()
+			folder, addr := t.TempDir(), freeAddr(t)
+			out := run(t, e, addr, "TAKEN="+folder, "EVENTS_SECRET="+secret)
+			now := time.Now()
+			body := string(webhook.Body(webhook.DepositExpired, now, webhook.Catalogue()[2].Example))
+			good := signed("evt_1", body, secret, now)
+			for name, bad := range map[string]delivery{
+				"another key": signed("evt_1", body, other, now), "an hour old": signed("evt_1", body, secret, now.Add(-time.Hour)),
+				"changed": good.swap("500.00", "900.00"), "unsigned": {header: make(http.Header), body: body, path: "/events"},
+			} {
+				if status, said := bad.to(t, addr); status != http.StatusForbidden || count(t, folder) != 0 {
+					t.Errorf("%s: answered %d %s\n%s", name, status, said, out)
+				}
+			}
+			another := strings.Replace(body, "order-1001", "order-1002", 1)
+			for i, d := range []delivery{good, good, signed("evt_1", body, secret, now.Add(time.Second)), signed("evt_2", another, secret, now)} {
+				if status, said := d.to(t, addr); status/100 != 2 || count(t, folder) != 1+i/3 {
+					t.Errorf("delivery %d: answered %d %s, %d kept\n%s", i, status, said, count(t, folder), out)
+				}
+			}
+		})
+	}
+	t.Run("without a secret nobody is believed", func(t *testing.T) {
+		for _, e := range receivers()[:3] { // the shop in Go has no such page then
+			t.Run(e.name, func(t *testing.T) {
+				t.Parallel()
+				folder, addr := t.TempDir(), freeAddr(t)
+				run(t, e, addr, "TAKEN="+folder)
+				d := delivery{header: make(http.Header), body: "{}", path: "/events"}
+				if status, said := d.to(t, addr); status != http.StatusInternalServerError || count(t, folder) != 0 {
+					t.Errorf("answered %d %s", status, said)
+				}
+			})
+		}
+	})
 }
 
 // checkKept holds the files to the amount, exactly.

@@ -33,6 +33,7 @@ merchants:
     plugin_api_secret: s3cret
     withdrawal_private_key: wkey
     postback: {url: %q, access_key: AK, private_key: PK}
+    webhooks: [{id: hook, url: %q, events: [deposit.credited]}]
 wallets:
   - {id: w1, method: upi_l, vpa: test@upi, name: Test Traders, merchants: [shop]}
 feeds:
@@ -79,7 +80,7 @@ func TestCrashPostgres(t *testing.T) {
 // the books balance, and every deposit's postback arrives.
 func testCrash(t *testing.T, database string) {
 	t.Helper()
-	shop := newShop(t)
+	shop, hook := newShop(t), newHook(t)
 	c := &crashTest{
 		addr: freeAddr(t), reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
@@ -88,7 +89,7 @@ func testCrash(t *testing.T, database string) {
 		"MILAAN_ADMIN_LISTEN=127.0.0.1:0", "MILAAN_ALLOW_PRIVATE_TARGETS=true", "MILAAN_POSTBACK_FIRST_RETRY=100ms",
 		"MILAAN_SECRET_KEY=a key of a test, which guards nothing at all", "MILAAN_LOG_LEVEL=error")
 	file := filepath.Join(t.TempDir(), "shop.yaml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, crashInstallation, shop.URL), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, crashInstallation, shop.URL, hook.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.command(t, "apply", file)
@@ -116,6 +117,7 @@ func testCrash(t *testing.T, database string) {
 	t.Cleanup(func() { _ = gateway.Process.Kill() })
 	credited := c.checkAcknowledged(t)
 	shop.wait(t, credited)
+	hook.wait(t, credited)
 	if err := gateway.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -124,6 +126,88 @@ func testCrash(t *testing.T, database string) {
 	}
 	t.Log(strings.Join(strings.Fields(c.command(t, "verify")), " "))
 	shop.check(t, credited)
+	hook.check(t, credited)
+}
+
+// hook is a merchant's webhook: it keeps which events it was told of each order.
+type hook struct {
+	*httptest.Server
+	mu     sync.Mutex
+	bodies map[string]string          // by webhook-id
+	events map[string]map[string]bool // webhook-ids by order
+}
+
+func newHook(t *testing.T) *hook {
+	t.Helper()
+	h := &hook{bodies: make(map[string]string), events: make(map[string]map[string]bool)}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		var event struct {
+			Data struct {
+				Order string `json:"custom_transaction_id"`
+			} `json:"data"`
+		}
+		if err == nil {
+			err = json.Unmarshal(body, &event)
+		}
+		if err != nil { // cut off by a crash: it comes again
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		id := r.Header.Get("Webhook-Id")
+		if was, repeat := h.bodies[id]; repeat && was != string(body) {
+			t.Errorf("event %s came as %s and as %s", id, was, body)
+		}
+		h.bodies[id] = string(body)
+		if h.events[event.Data.Order] == nil {
+			h.events[event.Data.Order] = make(map[string]bool)
+		}
+		h.events[event.Data.Order][id] = true
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	t.Cleanup(h.Close)
+	return h
+}
+
+// wait returns once every order was told of.
+func (h *hook) wait(t *testing.T, orders map[string]bool) {
+	t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		missing := 0
+		h.mu.Lock()
+		for order := range orders {
+			if h.events[order] == nil {
+				missing++
+			}
+		}
+		h.mu.Unlock()
+		if missing == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the webhook was not told of %d orders of %d", missing, len(orders))
+		}
+	}
+}
+
+// check holds the webhook to one event for each order; of some the crash kept the
+// answer from us.
+func (h *hook) check(t *testing.T, orders map[string]bool) {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for order := range orders {
+		if len(h.events[order]) == 0 {
+			t.Errorf("the webhook was not told of order %s", order)
+		}
+	}
+	for order, events := range h.events {
+		if len(events) != 1 {
+			t.Errorf("order %s has %d events", order, len(events))
+		}
+	}
 }
 
 type crashTest struct {

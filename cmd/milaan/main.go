@@ -36,6 +36,7 @@ type commandLine struct {
 	Reconcile reconcileCommand `cmd:"" help:"Compare a wallet's statements with the books and list every difference."`
 	Payout    payoutCommand    `cmd:"" help:"List, approve, reject and settle withdrawals."`
 	User      userCommand      `cmd:"" help:"Add, list and remove the people who sign in to the console, and make links to set a password."`
+	Settle    settleCommand    `cmd:"" help:"Pay merchants their balances, and report on them."`
 	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -23,14 +25,16 @@ type payoutCommand struct {
 	Reject  payoutReject  `cmd:"" help:"Take back a withdrawal that was not sent: its money returns to the merchant."`
 	Batch   payoutBatch   `cmd:"" help:"Write a desk's approved withdrawals into the bank's upload file."`
 	Import  payoutImport  `cmd:"" help:"Settle withdrawals by the bank's answer to their file."`
+	Clear   payoutClear   `cmd:"" help:"Say that a contested withdrawal was looked at; one that is still to be paid goes on."`
 	Mark    payoutMark    `cmd:"" help:"Say what became of a withdrawal: a person paid it, or the bank refused it."`
 }
 
 type payoutList struct {
-	All   bool   `help:"Final ones, too."`
-	Desk  string `help:"One desk's alone."`
-	After int64  `help:"Start after this withdrawal." default:"0"`
-	Limit int    `help:"Most withdrawals to list." default:"50"`
+	All       bool   `help:"Final ones, too."`
+	Contested bool   `help:"Those alone of which something was told that the books do not say."`
+	Desk      string `help:"One desk's alone."`
+	After     int64  `help:"Start after this withdrawal." default:"0"`
+	Limit     int    `help:"Most withdrawals to list." default:"50"`
 }
 
 // Run lists withdrawals with where they stand, and why a person is needed.
@@ -41,13 +45,22 @@ func (l payoutList) Run(ctx context.Context, s *settings, term terminal) error {
 	}
 	var list []*payout.Withdrawal
 	if err := s.withStore(ctx, func(db store.Store) (err error) {
+		if l.Contested {
+			list, err = db.ContestedWithdrawals(ctx, l.After, l.Limit)
+			list = slices.DeleteFunc(list, func(w *payout.Withdrawal) bool { return l.Desk != "" && w.Desk != l.Desk })
+			return err
+		}
 		list, err = db.ListWithdrawals(ctx, states, l.Desk, l.After, l.Limit)
 		return err
 	}); err != nil {
 		return err
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(term.out, "no withdrawal is open")
+		none := "no withdrawal is open"
+		if l.All || l.Contested {
+			none = "there is none"
+		}
+		_, err := fmt.Fprintln(term.out, none)
 		return err
 	}
 	w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
@@ -59,7 +72,10 @@ func (l payoutList) Run(ctx context.Context, s *settings, term terminal) error {
 		}
 		why := p.Why
 		if p.State == payout.New {
-			why = fmt.Sprint(p.Reasons)
+			why = strings.Join(p.Reasons, ", ")
+		}
+		if p.Contested {
+			why = strings.TrimPrefix(why+"; contested: "+strings.Join(p.Doubts, "; "), "; ")
 		}
 		_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.Merchant, p.WithdrawalID, money.Format(p.Amount, money.English),
 			p.Account, p.IFSC, p.Name, state, p.CreatedAt.Format(time.DateTime), p.Desk, p.Reference(), why)
@@ -107,8 +123,21 @@ func (p payoutReject) Run(ctx context.Context, s *settings, term terminal) error
 	})
 }
 
+type payoutClear struct {
+	payoutWord
+	Why string `required:"" help:"What was found: kept in the audit log."`
+}
+
+// Run says that a person looked at the withdrawal.
+func (p payoutClear) Run(ctx context.Context, s *settings, term terminal) error {
+	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
+		return o.Clear(ctx, p.Payout, p.actor(), p.Why)
+	})
+}
+
 type payoutMark struct {
 	payoutWord
+	Wallet string `help:"The wallet that it was paid from, where it was not handed over before."`
 	Paid   string `xor:"word" required:"" placeholder:"UTR" help:"It was paid, under this reference of the bank."`
 	Failed string `xor:"word" required:"" placeholder:"WHY" help:"It was definitely not paid, or came back; why."`
 }
@@ -118,7 +147,7 @@ type payoutMark struct {
 func (p payoutMark) Run(ctx context.Context, s *settings, term terminal) error {
 	return p.tell(ctx, s, term, func(ctx context.Context, o *payout.Office) (*payout.Withdrawal, error) {
 		if p.Paid != "" {
-			return o.MarkPaid(ctx, p.Payout, p.Paid, p.actor())
+			return o.MarkPaid(ctx, p.Payout, p.Wallet, p.Paid, p.actor())
 		}
 		return o.MarkFailed(ctx, p.Payout, p.actor(), p.Failed)
 	})
@@ -136,6 +165,17 @@ type payoutBatch struct {
 // [batch.Clerk.Make].
 func (p payoutBatch) Run(ctx context.Context, s *settings, term terminal) error {
 	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
+		waiting, err := t.Clerk().Waiting(ctx, p.Desk)
+		if err == nil && t.Desk.Directory.Current().Wallet(p.Wallet) == nil {
+			err = batch.ErrNoWallet
+		}
+		if err != nil {
+			return err
+		}
+		if waiting == 0 {
+			_, err := fmt.Fprintln(term.out, "no approved withdrawal waits at this desk")
+			return err
+		}
 		file, err := os.OpenFile(filepath.Clean(p.Out), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 		if err != nil {
 			return err
@@ -150,11 +190,7 @@ func (p payoutBatch) Run(ctx context.Context, s *settings, term terminal) error 
 			}
 		}
 		if err != nil {
-			err = errors.Join(err, os.Remove(p.Out))
-			if errors.Is(err, batch.ErrNothing) && made == nil {
-				_, err = fmt.Fprintln(term.out, "no approved withdrawal waits at this desk")
-			}
-			return err
+			return errors.Join(err, os.Remove(p.Out))
 		}
 		_, err = file.Write(made.Content)
 		if err := errors.Join(err, file.Sync(), file.Close()); err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ type postbacksCommand struct {
 	Inspect   postbacksInspect   `cmd:"" help:"One postback: its attempts and its body."`
 	Resend    postbacksResend    `cmd:"" help:"Send a postback again, or all of a merchant's within some time."`
 	Test      postbacksTest      `cmd:"" help:"Send a merchant a postback that is marked as a test, and print the answer."`
-	Endpoints postbacksEndpoints `cmd:"" help:"Merchants whose endpoints fail, are paused or are disabled."`
+	Endpoints postbacksEndpoints `cmd:"" help:"Endpoints that fail, are paused or are disabled."`
 	Pause     postbacksPause     `cmd:"" help:"Hold a merchant's postbacks."`
 	Resume    postbacksResume    `cmd:"" help:"Send a paused merchant's postbacks again."`
 	Enable    postbacksEnable    `cmd:"" help:"Send to a disabled or refused endpoint again."`
@@ -48,7 +49,7 @@ func (a actorFlag) name() string { return "operator:" + a.Actor }
 
 type postbacksList struct {
 	State    string    `enum:",due,held,delivered,dead" default:"" help:"Only those: due, held, delivered or dead."`
-	Merchant string    `help:"Only this merchant's."`
+	Merchant string    `help:"Only this merchant's, or this webhook's (shop/hook1)."`
 	From     time.Time `help:"Only from this time on (RFC 3339)." placeholder:"TIME"`
 	To       time.Time `help:"Only before this time." placeholder:"TIME"`
 	Before   int64     `help:"Only with a smaller number: the next page."`
@@ -69,19 +70,30 @@ func (l postbacksList) Run(ctx context.Context, s *settings, term terminal) erro
 			return err
 		}
 		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "POSTBACK\tMERCHANT\tKIND\tORDER\tAMOUNT\tSTATE\tATTEMPTS\tWRITTEN\tNEXT OR DELIVERED\tLAST ANSWER")
+		_, _ = fmt.Fprintln(w, "POSTBACK\tTO\tTELLS\tORDER\tAMOUNT\tSTATE\tATTEMPTS\tWRITTEN\tNEXT OR DELIVERED\tLAST ANSWER")
 		for i := range list {
 			p := &list[i]
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", p.ID, p.Merchant, kindOf(p), p.CustomID, money.Format(p.Amount, money.English),
+			_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", p.ID, p.Merchant, kindOf(p), cmp.Or(p.CustomID, "-"), amountOf(p),
 				p.State, p.Attempts, moment(p.CreatedAt), moment(later(p.NextAt, p.DeliveredAt)), lastAnswer(p))
 		}
 		return w.Flush()
 	})
 }
 
-// kindOf says what a postback tells: deposit, or what a withdrawal came to.
+// kindOf says what is told: a webhook's event, or by the protocol's postback
+// deposit, or what a withdrawal came to.
 func kindOf(p *postback.Summary) string {
+	if p.Webhook != "" {
+		return string(p.Webhook)
+	}
 	return strings.TrimSpace(string(p.Kind()) + " " + p.Told)
+}
+
+func amountOf(p *postback.Summary) string {
+	if p.Amount == 0 {
+		return "-"
+	}
+	return money.Format(p.Amount, money.English)
 }
 
 func later(a, b time.Time) time.Time {
@@ -121,7 +133,7 @@ func (i postbacksInspect) Run(ctx context.Context, s *settings, term terminal) e
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(term.out, "postback %d of %s, %s %s, %s: %s\n", d.ID, d.Merchant, kindOf(&d.Summary), d.CustomID, money.Format(d.Amount, money.English), d.State)
+		_, _ = fmt.Fprintf(term.out, "postback %d (%s) to %s, order %s, %s: %s\n", d.ID, kindOf(&d.Summary), d.Merchant, cmp.Or(d.CustomID, "-"), amountOf(&d.Summary), d.State)
 		_, _ = fmt.Fprintf(term.out, "written %s", moment(d.CreatedAt))
 		if !d.DeliveredAt.IsZero() {
 			_, _ = fmt.Fprintf(term.out, ", delivered %s", moment(d.DeliveredAt))
@@ -222,7 +234,7 @@ func (postbacksEndpoints) Run(ctx context.Context, s *settings, term terminal) e
 			return err
 		}
 		w := tabwriter.NewWriter(term.out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(w, "MERCHANT\tSTATE\tSINCE\tWHY")
+		_, _ = fmt.Fprintln(w, "ENDPOINT\tSTATE\tSINCE\tWHY")
 		for _, e := range list {
 			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Merchant, e.State, moment(e.Since), e.Why)
 		}
@@ -231,7 +243,7 @@ func (postbacksEndpoints) Run(ctx context.Context, s *settings, term terminal) e
 }
 
 type merchantArg struct {
-	Merchant string `arg:"" help:"The merchant's id."`
+	Merchant string `arg:"" help:"The merchant's id, or a webhook: shop/hook1, or /ops for one of your own."`
 }
 
 type postbacksTest struct {
@@ -248,10 +260,10 @@ func (t postbacksTest) Run(ctx context.Context, s *settings, term terminal) erro
 		}
 		_, _ = fmt.Fprint(term.out, tryText(&a))
 		if a.Error != "" {
-			_, _ = fmt.Fprintf(term.err, "milaan: merchant %s did not confirm the test\n", t.Merchant)
+			_, _ = fmt.Fprintf(term.err, "milaan: %s did not confirm the test\n", t.Merchant)
 			return errReported
 		}
-		_, err = fmt.Fprintf(term.out, "merchant %s confirmed the test\n", t.Merchant)
+		_, err = fmt.Fprintf(term.out, "%s confirmed the test\n", t.Merchant)
 		return err
 	})
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -17,6 +19,16 @@ import (
 func TestPostbacksByCommand(t *testing.T) {
 	t.Parallel()
 	shop := newShop(t)
+	var refuses atomic.Bool
+	refuses.Store(true)
+	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if refuses.Load() {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	defer closed.Close()
 	dir := t.TempDir()
 	addr := freeAddr(t)
 	settings := []string{
@@ -34,12 +46,12 @@ func TestPostbacksByCommand(t *testing.T) {
 	file := filepath.Join(dir, "shop.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, `
 merchants:
-- {id: shop, plugin_api_secret: s3cret, postback: {url: "%s", ed25519: on}}
+- {id: shop, plugin_api_secret: s3cret, postback: {url: "%s", ed25519: on}, webhooks: [{id: hook1, url: "%s/nobody", events: [deposit.*], ed25519: on}]}
 wallets:
 - {id: till, method: upi_l, vpa: shop@upi, merchants: [shop]}
 feeds:
 - {id: bank, kind: json, wallet: till, token: token}
-`, shop.URL), 0o600); err != nil {
+`, shop.URL, closed.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	milaan(exitDone, "apply", file)
@@ -108,12 +120,43 @@ feeds:
 	if out := milaan(exitDone, "postbacks", "key", "shop"); !strings.HasPrefix(out, "whpk_") {
 		t.Errorf("the key is %s", out)
 	}
+
+	// A webhook is handled as a postback is, by its own name.
+	event := ""
+	for range 500 {
+		list := milaan(exitDone, "postbacks", "list", "--merchant", "shop/hook1")
+		if lines := strings.Split(list, "\n"); len(lines) > 1 && strings.Contains(lines[1], "502 instead of 2xx") {
+			event = strings.Fields(lines[1])[0]
+			if !strings.Contains(lines[1], "deposit.credited") || !strings.Contains(lines[1], "order-1") || !strings.Contains(lines[1], "₹500.00") {
+				t.Errorf("listed %s", list)
+			}
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if out := milaan(exitDone, "postbacks", "inspect", event); !strings.Contains(out, "(deposit.credited) to shop/hook1, order order-1") || !strings.Contains(out, `{"type":"deposit.credited","timestamp":`) {
+		t.Errorf("inspected\n%s", out)
+	}
+	milaan(exitFailed, "postbacks", "test", "shop/hook1")
+	refuses.Store(false)
+	if out := milaan(exitDone, "postbacks", "test", "shop/hook1"); !strings.Contains(out, "confirmed the test") {
+		t.Errorf("tested: %s", out)
+	}
+	milaan(exitDone, "postbacks", "pause", "shop/hook1")
+	if out := milaan(exitDone, "postbacks", "endpoints"); !strings.Contains(out, "shop/hook1") {
+		t.Errorf("endpoints: %s", out)
+	}
+	milaan(exitDone, "postbacks", "resume", "shop/hook1")
+	milaan(exitDone, "postbacks", "resend", event)
+	if out := milaan(exitDone, "postbacks", "key", "shop/hook1"); !strings.HasPrefix(out, "whpk_") {
+		t.Errorf("the key is %s", out)
+	}
 	milaan(exitDone, "postbacks", "pause", "shop")
 	if out := milaan(exitDone, "postbacks", "endpoints"); !strings.Contains(out, "paused") {
 		t.Errorf("endpoints: %s", out)
 	}
 	milaan(exitDone, "postbacks", "resume", "shop")
-	for _, args := range [][]string{{"enable", "shop"}, {"resume", "shop"}, {"pause", "none"}, {"test", "none"}, {"inspect", "999999"}, {"resend", "999999"}} {
+	for _, args := range [][]string{{"enable", "shop"}, {"resume", "shop"}, {"pause", "none"}, {"test", "none"}, {"pause", "shop/none"}, {"inspect", "999999"}, {"resend", "999999"}} {
 		milaan(exitFailed, append([]string{"postbacks"}, args...)...)
 	}
 	for _, args := range [][]string{{"resend"}, {"resend", "--merchant", "shop"}, {"resend", number, "--merchant", "shop"}, {"list", "--state", "lost"}} {

@@ -3,6 +3,7 @@
 //
 //	POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK PLUGIN_API_SECRET=s3cret go run ./examples/go
 //
+// With EVENTS_SECRET (whsec_…) it takes the events of a webhook, too, at /events.
 // The gateway is GATEWAY (http://127.0.0.1:8080), the merchant MERCHANT
 // (shop), and the shop listens on PORT (9000).
 package main
@@ -61,6 +62,24 @@ func run() error {
 	}
 	http.Handle("/postback", postbacks)
 
+	if secret := os.Getenv("EVENTS_SECRET"); secret != "" {
+		// Events tell what else becomes of a payment. Each is taken once; what you
+		// don't know, ignore.
+		events, err := client.NewWebhookHandler(client.WebhookConfig{
+			Secrets: []string{secret},
+			OnEvent: func(_ context.Context, e client.WebhookEvent) error {
+				if e.Type == "deposit.expired" || e.Type == "deposit.rejected" {
+					return release(e.Deposit.CustomID)
+				}
+				return nil
+			},
+		})
+		if err != nil {
+			return err
+		}
+		http.Handle("/events", events)
+	}
+
 	// An order: the payer goes to the payment window.
 	http.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
 		link, err := gateway.WindowURL(client.Link{
@@ -112,6 +131,13 @@ func markPaid(p client.Postback) error {
 	slog.Info("paid", "order", p.CustomID, "label", p.Label, "amount", p.Amount.String())
 	const private = 0o600
 	return os.WriteFile(file(p.CustomID), fmt.Appendf(nil, `{"amount":%q}`, p.Amount), private)
+}
+
+// release writes down that nobody will pay for an order.
+func release(order string) error {
+	slog.Info("not paid", "order", order)
+	const private = 0o600
+	return os.WriteFile(file("not paid\n"+order), []byte(`{}`), private)
 }
 
 func isPaid(order string) (bool, error) {

@@ -1,6 +1,7 @@
-// Takes milaan's postbacks: verified twice over, each payment once. Node 18 or later and nothing else.
+// Takes milaan's postbacks: verified twice over, each payment once; and events of a webhook at /events.
+// Node 18 or later and nothing else.
 //
-//     POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK node postback.mjs
+//     POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK EVENTS_SECRET=whsec_… node postback.mjs
 //
 // In a shop of your own, keep verifyPostback and replace takeOnce by a transaction of your database.
 import { createHash, createHmac, randomUUID, timingSafeEqual } from "node:crypto";
@@ -15,6 +16,21 @@ export class NotGenuine extends Error {}
 const digest = (name, text) => createHash(name).update(text).digest("hex");
 const same = (a, b) => timingSafeEqual(createHash("sha256").update(String(a)).digest(), createHash("sha256").update(String(b)).digest());
 
+/** Standard Webhooks: the whole body is signed with the key, and was sent just now. Repeats are signed anew. */
+function verifySignature(body, headers, key) {
+  if (key.length === 0) throw new Error("set the keys: anybody could sign with an empty one");
+  const id = headers["webhook-id"] ?? "", timestamp = headers["webhook-timestamp"] ?? "";
+  const want = "v1," + createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
+  if (!(headers["webhook-signature"] ?? "").split(" ").some((given) => same(given, want))) throw new NotGenuine("the webhook signature is wrong");
+  if (!/^\d+$/.test(timestamp) || Math.abs(Date.now() / 1000 - Number(timestamp)) > 300) throw new NotGenuine("it was sent long ago");
+}
+
+/** Returns a genuine event of a webhook: its id, type, timestamp and data. Take each id once; ignore unknown types. */
+export function verifyEvent(body, headers, secret = "") {
+  verifySignature(body, headers, Buffer.from(secret.startsWith("whsec_") ? secret.slice(6) : "", "base64"));
+  return { ...JSON.parse(body), id: headers["webhook-id"] };
+}
+
 /**
  * Returns what a genuine postback says: the element of additional_data and the label. Its amount is rupees as exact
  * text ("500.5"): never make a number of it.
@@ -25,13 +41,10 @@ const same = (a, b) => timingSafeEqual(createHash("sha256").update(String(a)).di
 export function verifyPostback(body, headers, { accessKey, privateKey, webhookSecret }) {
   const key = !webhookSecret ? Buffer.from(privateKey ?? "")
     : webhookSecret.startsWith("whsec_") ? Buffer.from(webhookSecret.slice(6), "base64") : Buffer.from(webhookSecret);
-  if (!accessKey || !privateKey || key.length === 0) throw new Error("set the keys: anybody could sign with an empty one");
+  if (!accessKey || !privateKey) throw new Error("set the keys: anybody could sign with an empty one");
 
-  // 1. Standard Webhooks: the whole body, sent just now. Repeats are signed anew.
-  const id = headers["webhook-id"] ?? "", timestamp = headers["webhook-timestamp"] ?? "";
-  const want = "v1," + createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
-  if (!(headers["webhook-signature"] ?? "").split(" ").some((given) => same(given, want))) throw new NotGenuine("the webhook signature is wrong");
-  if (!/^\d+$/.test(timestamp) || Math.abs(Date.now() / 1000 - Number(timestamp)) > 300) throw new NotGenuine("it was sent long ago");
+  // 1. Standard Webhooks.
+  verifySignature(body, headers, key);
 
   // 2. The legacy signature, over the bytes of additional_data: the last key. Written anew they might differ.
   let data;
@@ -81,11 +94,17 @@ async function read(request, most) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const { POSTBACK_ACCESS_KEY: accessKey, POSTBACK_PRIVATE_KEY: privateKey, POSTBACK_WEBHOOK_SECRET: webhookSecret, TAKEN = ".", PORT = "9000" } = process.env;
+  const { POSTBACK_ACCESS_KEY: accessKey, POSTBACK_PRIVATE_KEY: privateKey, POSTBACK_WEBHOOK_SECRET: webhookSecret, EVENTS_SECRET: eventsSecret, TAKEN = ".", PORT = "9000" } = process.env;
   createServer(async (request, response) => {
     let [status, said] = [200, "ok"];
     try {
       if (request.method !== "POST") throw new NotGenuine("a postback is a POST");
+      if (request.url === "/events") {
+        const event = verifyEvent(await read(request, 256 << 10), request.headers, eventsSecret);
+        if (takeOnce(TAKEN, event.id, event)) console.log(`event ${event.type}: ${JSON.stringify(event.data)}`);
+        response.writeHead(204).end();
+        return;
+      }
       const payment = verifyPostback(await read(request, 256 << 10), request.headers, { accessKey, privateKey, webhookSecret });
       if (payment.direction !== "ingoing") throw new Error("a withdrawal, for which nothing is written yet");
       if (takeOnce(TAKEN, payment.plugin_custom_order_id + "\n" + payment.transaction_id, payment)) {

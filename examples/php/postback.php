@@ -1,7 +1,8 @@
 <?php
-// Takes milaan's postbacks: verified twice over, each payment once. PHP 8 and nothing else.
+// Takes milaan's postbacks: verified twice over, each payment once; and events of a webhook at /events.
+// PHP 8 and nothing else.
 //
-//     POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK php -S 127.0.0.1:9000 postback.php
+//     POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK EVENTS_SECRET=whsec_… php -S 127.0.0.1:9000 postback.php
 //
 // In a shop of your own, keep verify_postback() and replace take_once() by a transaction of your database.
 declare(strict_types=1);
@@ -9,6 +10,35 @@ declare(strict_types=1);
 /** A delivery that is not the gateway's. */
 final class NotGenuine extends Exception
 {
+}
+
+/** Standard Webhooks: the whole body is signed with the key, and was sent just now. Repeats are signed anew. */
+function verify_signature(string $body, array $headers, string $key): void
+{
+    if ($key === '') {
+        throw new LogicException('set the keys: anybody could sign with an empty one');
+    }
+    $id = $headers['webhook-id'] ?? '';
+    $timestamp = $headers['webhook-timestamp'] ?? '';
+    $want = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
+    $signed = false;
+    foreach (explode(' ', $headers['webhook-signature'] ?? '') as $given) {
+        $signed = hash_equals($want, $given) || $signed;
+    }
+    if (!$signed) {
+        throw new NotGenuine('the webhook signature is wrong');
+    }
+    if (!ctype_digit($timestamp) || abs(time() - (int) $timestamp) > 300) {
+        throw new NotGenuine('it was sent long ago');
+    }
+}
+
+/** Returns a genuine event of a webhook: its id, type, timestamp and data. Take each id once; ignore unknown types. */
+function verify_event(string $body, array $headers, string $secret): array
+{
+    $key = str_starts_with($secret, 'whsec_') ? (string) base64_decode(substr($secret, 6), true) : '';
+    verify_signature($body, $headers, $key);
+    return ['id' => $headers['webhook-id']] + json_decode($body, true, 16, JSON_THROW_ON_ERROR);
 }
 
 /**
@@ -25,24 +55,12 @@ function verify_postback(string $body, array $headers, string $accessKey, string
     if (str_starts_with($key, 'whsec_') && $webhookSecret !== '') {
         $key = (string) base64_decode(substr($key, 6), true);
     }
-    if ($accessKey === '' || $privateKey === '' || $key === '') {
+    if ($accessKey === '' || $privateKey === '') {
         throw new LogicException('set the keys: anybody could sign with an empty one');
     }
 
-    // 1. Standard Webhooks: the whole body, sent just now. Repeats are signed anew.
-    $id = $headers['webhook-id'] ?? '';
-    $timestamp = $headers['webhook-timestamp'] ?? '';
-    $want = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$timestamp.$body", $key, true));
-    $signed = false;
-    foreach (explode(' ', $headers['webhook-signature'] ?? '') as $given) {
-        $signed = hash_equals($want, $given) || $signed;
-    }
-    if (!$signed) {
-        throw new NotGenuine('the webhook signature is wrong');
-    }
-    if (!ctype_digit($timestamp) || abs(time() - (int) $timestamp) > 300) {
-        throw new NotGenuine('it was sent long ago');
-    }
+    // 1. Standard Webhooks.
+    verify_signature($body, $headers, $key);
 
     // 2. The legacy signature, over additional_data alone.
     $data = json_decode($body, true, 16);
@@ -84,8 +102,8 @@ function take_once(string $folder, string $key, array $payment): bool
     return $first;
 }
 
-/** Runs $take on a genuine postback and answers it: ok only after $take returned. */
-function answer_postback(callable $take): void
+/** Runs $take on a genuine postback and answers it: ok only after $take returned; the same for an event at /events. */
+function answer_postback(callable $take, ?callable $takeEvent = null): void
 {
     $most = 256 << 10;
     $body = (string) file_get_contents('php://input', false, null, 0, $most + 1);
@@ -93,6 +111,11 @@ function answer_postback(callable $take): void
     try {
         if ($_SERVER['REQUEST_METHOD'] !== 'POST' || strlen($body) > $most) {
             throw new NotGenuine('a postback is a short POST');
+        }
+        if ($takeEvent !== null && $_SERVER['REQUEST_URI'] === '/events') {
+            $takeEvent(verify_event($body, array_change_key_case(getallheaders()), (string) getenv('EVENTS_SECRET')));
+            http_response_code(204);
+            return;
         }
         $take(verify_postback(
             $body,
@@ -121,6 +144,10 @@ if (count(get_included_files()) === 1) { // run by itself, not included
         $key = $payment['plugin_custom_order_id'] . "\n" . $payment['transaction_id'];
         if (take_once(getenv('TAKEN') ?: '.', $key, $payment)) {
             error_log("order {$payment['plugin_custom_order_id']} of {$payment['label']}: {$payment['amount']} received");
+        }
+    }, function (array $event): void {
+        if (take_once(getenv('TAKEN') ?: '.', $event['id'], $event)) {
+            error_log("event {$event['type']}: " . json_encode($event['data']));
         }
     });
 }

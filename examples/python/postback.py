@@ -1,6 +1,7 @@
-"""Takes milaan's postbacks: verified twice over, each payment once. Python 3.9 or later and nothing else.
+"""Takes milaan's postbacks: verified twice over, each payment once; and events of a webhook at /events.
+Python 3.9 or later and nothing else.
 
-    POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK python3 postback.py
+    POSTBACK_ACCESS_KEY=AK POSTBACK_PRIVATE_KEY=PK EVENTS_SECRET=whsec_… python3 postback.py
 
 In a shop of your own, keep verify_postback and replace take_once by a transaction of your database.
 """
@@ -24,6 +25,26 @@ def _same(a, b):
     return hmac.compare_digest(str(a).encode(), str(b).encode())
 
 
+def _verify_signature(body, headers, key):
+    """Standard Webhooks: the whole body is signed with the key, and was sent just now. Repeats are signed anew."""
+    if not key:
+        raise ValueError("set the keys: anybody could sign with an empty one")
+    message_id, timestamp = headers.get("webhook-id") or "", headers.get("webhook-timestamp") or ""
+    mac = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
+    want = "v1," + base64.b64encode(mac.digest()).decode()
+    if not any(_same(given, want) for given in (headers.get("webhook-signature") or "").split(" ")):
+        raise NotGenuine("the webhook signature is wrong")
+    if not (timestamp.isascii() and timestamp.isdigit()) or abs(time.time() - int(timestamp)) > 300:
+        raise NotGenuine("it was sent long ago")
+
+
+def verify_event(body, headers, secret):
+    """Return a genuine event of a webhook: its id, type, timestamp and data. Take each id once; ignore unknown types."""
+    key = base64.b64decode(secret[len("whsec_"):], validate=True) if secret.startswith("whsec_") else b""
+    _verify_signature(body, headers, key)
+    return {**json.loads(body, parse_float=Decimal), "id": headers.get("webhook-id")}
+
+
 def verify_postback(body, headers, access_key, private_key, webhook_secret=""):
     """Return what a genuine postback says: the element of additional_data and the label.
 
@@ -33,17 +54,11 @@ def verify_postback(body, headers, access_key, private_key, webhook_secret=""):
     key = (webhook_secret or private_key).encode()
     if webhook_secret.startswith("whsec_"):
         key = base64.b64decode(webhook_secret[len("whsec_"):], validate=True)
-    if not (access_key and private_key and key):
+    if not (access_key and private_key):
         raise ValueError("set the keys: anybody could sign with an empty one")
 
-    # 1. Standard Webhooks: the whole body, sent just now. Repeats are signed anew.
-    message_id, timestamp = headers.get("webhook-id") or "", headers.get("webhook-timestamp") or ""
-    mac = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256)
-    want = "v1," + base64.b64encode(mac.digest()).decode()
-    if not any(_same(given, want) for given in (headers.get("webhook-signature") or "").split(" ")):
-        raise NotGenuine("the webhook signature is wrong")
-    if not (timestamp.isascii() and timestamp.isdigit()) or abs(time.time() - int(timestamp)) > 300:
-        raise NotGenuine("it was sent long ago")
+    # 1. Standard Webhooks.
+    _verify_signature(body, headers, key)
 
     # 2. The legacy signature, over the bytes of additional_data: the last key. Written anew they might differ.
     try:
@@ -112,8 +127,14 @@ class Postbacks(BaseHTTPRequestHandler):
         if not length.isdigit() or int(length) > 256 << 10:
             self.close_connection = True
             raise NotGenuine("a postback is short and says its length")
+        body = self.rfile.read(int(length))
+        if self.path == "/events":
+            event = verify_event(body, self.headers, os.environ.get("EVENTS_SECRET", ""))
+            if take_once(os.environ.get("TAKEN", "."), event["id"], event):
+                self.log_message("event %s: %s", event["type"], event["data"])
+            return
         payment = verify_postback(
-            self.rfile.read(int(length)),
+            body,
             self.headers,
             os.environ.get("POSTBACK_ACCESS_KEY", ""),
             os.environ.get("POSTBACK_PRIVATE_KEY", ""),

@@ -22,8 +22,8 @@ import (
 type Office interface {
 	// Create takes a withdrawal, see [payout.Office.Create].
 	Create(ctx context.Context, r payout.Request) (*payout.Withdrawal, error)
-	// Hear takes a webhook of a desk's provider, see [payout.Office.Hear].
-	Hear(ctx context.Context, desk string, header http.Header, body []byte) error
+	// TakeNews takes a webhook of a desk's provider, see [payout.Office.TakeNews].
+	TakeNews(ctx context.Context, desk string, header http.Header, body []byte) error
 }
 
 // Vault is read for withdrawals and balances; every [payout.Store] is one.
@@ -158,7 +158,7 @@ func (d *Door) news(c *call) (any, error) {
 		return nil, err
 	}
 	desk := c.PathValue("desk")
-	switch err := d.Office.Hear(c.Context(), desk, c.Header, body); {
+	switch err := d.Office.TakeNews(c.Context(), desk, c.Header, body); {
 	case errors.Is(err, payout.ErrStranger):
 		d.Metrics.PayoutStrangers.Inc()
 		d.Log.LogAttrs(c.Context(), slog.LevelWarn, "a webhook for payouts was not proven", slog.Any("error", err))

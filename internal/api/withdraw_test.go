@@ -27,7 +27,7 @@ func (v *vault) Create(_ context.Context, r payout.Request) (*payout.Withdrawal,
 	return &v.made, v.err
 }
 
-func (v *vault) Hear(_ context.Context, desk string, _ http.Header, body []byte) error {
+func (v *vault) TakeNews(_ context.Context, desk string, _ http.Header, body []byte) error {
 	if desk != "rx" {
 		return fmt.Errorf("desk %s: %w", desk, payout.ErrStranger)
 	}

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -27,6 +28,7 @@ type class[T any] struct {
 // where the field is.
 type attribute struct {
 	name, text string
+	shown      string // in place of the text, where not all may see it
 	secret     bool
 }
 
@@ -40,7 +42,7 @@ func differences(before, now []attribute) []Field {
 		case a.secret:
 			out = append(out, Field{Name: a.name, Secret: true})
 		default:
-			out = append(out, Field{Name: a.name, From: was.text, To: a.text})
+			out = append(out, Field{Name: a.name, From: cmp.Or(was.shown, was.text), To: cmp.Or(a.shown, a.text)})
 		}
 	}
 	return out
@@ -51,7 +53,7 @@ var merchantClass = class[directory.Merchant]{
 	id:      func(m *directory.Merchant) string { return m.ID },
 	retired: func(m *directory.Merchant) *bool { return &m.Retired },
 	attributes: func(m *directory.Merchant) []attribute {
-		return []attribute{
+		return append([]attribute{
 			{name: "name", text: m.Name},
 			{name: "domain", text: m.Domain},
 			{name: "timezone", text: m.Timezone},
@@ -73,10 +75,11 @@ var merchantClass = class[directory.Merchant]{
 			{name: "methods", text: pairsText(m.Methods, onOff)},
 			{name: "fee.deposit_percent", text: m.Fee.DepositPercent.String() + " %"},
 			rupees("fee.deposit_fixed", m.Fee.DepositFixed),
+			{name: "fee.withdrawal_percent", text: m.Fee.WithdrawalPercent.String() + " %"},
 			rupees("fee.withdrawal_fixed", m.Fee.WithdrawalFixed),
 			{name: "amount_policy", text: string(m.AmountPolicy)},
 			{name: "allowed_ips", text: joined(m.AllowedIPs, netip.Prefix.String)},
-		}
+		}, settlementAttributes(m.Settlement)...)
 	},
 }
 
@@ -183,6 +186,7 @@ var payoutClass = class[directory.PayoutDesk]{
 			rupees("max", d.Max),
 			rupees("merchant_per_day", d.MerchantDay),
 			rupees("label_per_day", d.LabelDay),
+			rupees("wallet_per_day", d.WalletDay),
 			rupees("approve_above", d.ApproveAbove),
 			{name: "layout", text: d.Layout},
 			{name: "codes", text: pairsText(d.Codes, strconv.Quote)},

@@ -30,7 +30,7 @@ var (
 func readMerchant(v value, _ int) merchant {
 	o := v.object("id", "name", "domain", "timezone", "plugin_api_secret", "plugin_api_secret_previous",
 		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "look", "methods", "fee",
-		"amount_policy", "allowed_ips")
+		"amount_policy", "settlement", "allowed_ips", "webhooks")
 	o.need("id")
 	m := merchant{object: o}
 	w := &m.want
@@ -77,18 +77,27 @@ func readMerchant(v value, _ int) merchant {
 		})
 	}
 	if v, ok := o.fields["fee"]; ok {
-		fee := v.object("deposit_percent", "deposit_fixed", "withdrawal_fixed")
+		fee := v.object("deposit_percent", "deposit_fixed", "withdrawal_percent", "withdrawal_fixed")
 		w.Fee = directory.Fee{
-			DepositPercent:  fee.percent("deposit_percent"),
-			DepositFixed:    fee.rupees("deposit_fixed"),
-			WithdrawalFixed: fee.rupees("withdrawal_fixed"),
+			DepositPercent:    fee.percent("deposit_percent"),
+			DepositFixed:      fee.rupees("deposit_fixed"),
+			WithdrawalPercent: fee.percent("withdrawal_percent"),
+			WithdrawalFixed:   fee.rupees("withdrawal_fixed"),
 		}
+	}
+	if v, ok := o.fields["settlement"]; ok {
+		w.Settlement = readSettlement(v)
 	}
 	if v, ok := o.fields["allowed_ips"]; ok {
 		for _, item := range v.elements() {
 			if prefix, ok := item.prefix(); ok {
 				w.AllowedIPs = append(w.AllowedIPs, prefix)
 			}
+		}
+	}
+	if v, ok := o.fields["webhooks"]; ok {
+		for _, item := range v.elements() {
+			m.webhooks = append(m.webhooks, readWebhook(item, w.ID))
 		}
 	}
 	return m
@@ -343,7 +352,7 @@ func readRule(v value, i int) rule {
 }
 
 func readPayout(v value, _ int) payout {
-	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "approve_above",
+	o := v.object("id", "kind", "method", "wallets", "min", "max", "merchant_per_day", "label_per_day", "wallet_per_day", "approve_above",
 		"layout", "codes", "account", "key_id", "key", "webhook_secret", "address")
 	o.need("id", "kind", "method")
 	d := payout{object: o, want: directory.PayoutDesk{
@@ -355,6 +364,7 @@ func readPayout(v value, _ int) payout {
 		Max:          o.rupees("max"),
 		MerchantDay:  o.rupees("merchant_per_day"),
 		LabelDay:     o.rupees("label_per_day"),
+		WalletDay:    o.rupees("wallet_per_day"),
 		ApproveAbove: o.rupees("approve_above"),
 		Layout:       o.text("layout", ""),
 		Account:      o.matching("account", checkAccount),

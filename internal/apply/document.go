@@ -16,6 +16,7 @@ type Installation struct {
 	Feeds     []Feed     `json:"feeds" nullable:"false"`
 	Rules     []Rule     `json:"rules" nullable:"false"`
 	Payouts   []Payout   `json:"payouts" nullable:"false"`
+	Webhooks  []Webhook  `json:"webhooks" nullable:"false" doc:"The installation's own; merchants' are with them."`
 }
 
 // Merchant is a merchant of the apply file, see docs/apply.md for the fields.
@@ -31,7 +32,9 @@ type Merchant struct {
 	Methods        map[string]bool   `json:"methods,omitempty"`
 	Fee            Fee               `json:"fee"`
 	AmountPolicy   string            `json:"amount_policy" enum:"exact,actual"`
+	Settlement     *Settlement       `json:"settlement,omitempty"`
 	AllowedIPs     []string          `json:"allowed_ips,omitempty" nullable:"false"`
+	Webhooks       []Webhook         `json:"webhooks,omitempty" nullable:"false"`
 }
 
 // PostbackTarget is where deposits are announced.
@@ -49,9 +52,32 @@ type Look struct {
 
 // Fee is what the operator keeps.
 type Fee struct {
-	DepositPercent  string `json:"deposit_percent" example:"1.5"`
-	DepositFixed    string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
-	WithdrawalFixed string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+	DepositPercent    string `json:"deposit_percent" example:"1.5"`
+	DepositFixed      string `json:"deposit_fixed" doc:"Rupees." example:"2.00"`
+	WithdrawalPercent string `json:"withdrawal_percent" example:"0"`
+	WithdrawalFixed   string `json:"withdrawal_fixed" doc:"Rupees." example:"0.00"`
+}
+
+// Webhook is an endpoint that is told of events, see docs/events.md.
+type Webhook struct {
+	ID       string   `json:"id"`
+	URL      string   `json:"url"`
+	Events   []string `json:"events" nullable:"false" doc:"Types, groups such as deposit.*, or *."`
+	Schedule []string `json:"schedule,omitempty" nullable:"false" doc:"Waits between attempts."`
+	Ed25519  bool     `json:"ed25519,omitempty"`
+}
+
+// Settlement is where a merchant's balance is paid out to, and when.
+type Settlement struct {
+	Account  string `json:"account_number" example:"998877665544"`
+	Name     string `json:"account_name"`
+	IFSC     string `json:"ifsc" example:"HDFC0000001"`
+	Method   string `json:"method" example:"imps_ib"`
+	Schedule string `json:"schedule,omitempty" enum:"daily,weekdays,weekly,monthly" doc:"Left out where settlement is on demand."`
+	Day      string `json:"day,omitempty" doc:"Of a weekly or monthly one." example:"mon"`
+	At       string `json:"at,omitempty" doc:"In the merchant's time zone." example:"18:00"`
+	Least    string `json:"least" doc:"Rupees: below this nothing is settled." example:"0.00"`
+	Keep     string `json:"keep" doc:"Rupees that stay in the balance." example:"0.00"`
 }
 
 // Method is a way to pay.
@@ -120,6 +146,7 @@ type Payout struct {
 	Max          string            `json:"max" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	MerchantDay  string            `json:"merchant_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	LabelDay     string            `json:"label_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
+	WalletDay    string            `json:"wallet_per_day" doc:"Rupees; 0.00 for no bound." example:"0.00"`
 	ApproveAbove string            `json:"approve_above" doc:"Rupees; 0.00 has a person approve each." example:"0.00"`
 	Layout       string            `json:"layout,omitempty"`
 	Codes        map[string]string `json:"codes,omitempty"`
@@ -128,12 +155,53 @@ type Payout struct {
 	Address      string            `json:"address,omitempty"`
 }
 
-// MerchantOf is a merchant as the file has it, without secrets.
+// MerchantsWith gives merchants as the file has them, each with its webhooks.
+func MerchantsWith(hooks []*directory.Webhook) func(*directory.Merchant) Merchant {
+	return func(m *directory.Merchant) Merchant {
+		v := MerchantOf(m)
+		if own := webhooksOf(hooks, m.ID); len(own) > 0 {
+			v.Webhooks = own
+		}
+		return v
+	}
+}
+
+// webhooksOf views the webhooks of a merchant, or the installation's own where
+// that is empty.
+func webhooksOf(hooks []*directory.Webhook, merchant string) []Webhook {
+	return viewed(hooks, func(w *directory.Webhook) bool { return w.Retired || w.Merchant != merchant }, WebhookOf)
+}
+
+// WebhookOf is a webhook as the file has it, without secrets.
+func WebhookOf(w *directory.Webhook) Webhook {
+	v := Webhook{ID: w.ID, URL: w.URL, Events: w.Events, Ed25519: w.Ed25519}
+	for _, wait := range w.Waits {
+		v.Schedule = append(v.Schedule, wait.String())
+	}
+	return v
+}
+
+func settlementOf(s *directory.Settlement) *Settlement {
+	if s == nil {
+		return nil
+	}
+	v := &Settlement{
+		Account: string(s.Account), Name: s.Name, IFSC: string(s.IFSC), Method: s.Method,
+		Schedule: string(s.Schedule.Every), Day: s.Schedule.DayName(), Least: s.Least.Fixed(), Keep: s.Keep.Fixed(),
+	}
+	if s.Schedule.On() {
+		v.At = s.Schedule.Clock()
+	}
+	return v
+}
+
+// MerchantOf is a merchant as the file has it, without secrets and webhooks: where
+// it is declared alone, those stay as they are.
 func MerchantOf(m *directory.Merchant) Merchant {
 	v := Merchant{
 		ID: m.ID, Name: m.Name, Domain: m.Domain, Timezone: m.Timezone, RedirectURLs: m.RedirectURLs, FrameAncestors: m.FrameAncestors,
-		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy),
-		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalFixed.Fixed()},
+		Methods: m.Methods, AmountPolicy: string(m.AmountPolicy), Settlement: settlementOf(m.Settlement),
+		Fee: Fee{m.Fee.DepositPercent.String(), m.Fee.DepositFixed.Fixed(), m.Fee.WithdrawalPercent.String(), m.Fee.WithdrawalFixed.Fixed()},
 	}
 	if m.PostbackURL != "" {
 		v.Postback = &PostbackTarget{URL: m.PostbackURL, Ed25519: m.PostbackEd25519}
@@ -182,7 +250,7 @@ func RuleOf(r *directory.Rule) Rule { return Rule{r.Name, r.When, r.Then} }
 // PayoutOf is a payout desk as the file has it, without secrets.
 func PayoutOf(p *directory.PayoutDesk) Payout {
 	return Payout{
-		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.ApproveAbove.Fixed(),
+		p.ID, p.Kind, p.Method, p.Wallets, p.Min.Fixed(), p.Max.Fixed(), p.MerchantDay.Fixed(), p.LabelDay.Fixed(), p.WalletDay.Fixed(), p.ApproveAbove.Fixed(),
 		p.Layout, p.Codes, p.Account, p.KeyID, p.Address,
 	}
 }
@@ -204,11 +272,12 @@ func InstallationOf(c *directory.Contents) Installation {
 	slices.SortStableFunc(methods, func(a, b *directory.Method) int { return cmp.Compare(a.Order, b.Order) })
 	slices.SortStableFunc(rules, func(a, b *directory.Rule) int { return cmp.Compare(a.Order, b.Order) })
 	return Installation{
-		Merchants: viewed(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, MerchantOf),
+		Merchants: viewed(c.Merchants, func(m *directory.Merchant) bool { return m.Retired }, MerchantsWith(c.Webhooks)),
 		Methods:   viewed(methods, func(m *directory.Method) bool { return m.Retired }, MethodOf),
 		Wallets:   viewed(c.Wallets, func(w *directory.Wallet) bool { return w.Retired }, WalletOf),
 		Feeds:     viewed(c.Feeds, func(f *directory.Feed) bool { return f.Retired }, FeedOf),
 		Rules:     viewed(rules, func(r *directory.Rule) bool { return r.Retired }, RuleOf),
 		Payouts:   viewed(c.Payouts, func(p *directory.PayoutDesk) bool { return p.Retired }, PayoutOf),
+		Webhooks:  webhooksOf(c.Webhooks, ""),
 	}
 }

@@ -33,13 +33,14 @@ type File struct {
 	feeds     section[feed]
 	rules     section[rule]
 	payouts   section[payout]
+	webhooks  section[webhook] // the owner's
 }
 
 // alone is the file as one that names only what it changes: it retires nothing.
 func (f *File) alone() *File {
 	g := *f
 	g.merchants.declared, g.methods.declared, g.wallets.declared = false, false, false
-	g.feeds.declared, g.rules.declared, g.payouts.declared = false, false, false
+	g.feeds.declared, g.rules.declared, g.payouts.declared, g.webhooks.declared = false, false, false, false
 	return &g
 }
 
@@ -61,6 +62,7 @@ type (
 		noWebhook bool
 		// noClientCert: the file takes the client certificate back.
 		noClientCert bool
+		webhooks     []webhook
 	}
 	method struct {
 		object
@@ -81,6 +83,10 @@ type (
 	payout struct {
 		object
 		want directory.PayoutDesk
+	}
+	webhook struct {
+		object
+		want directory.Webhook // its empty secrets are those the file omits
 	}
 )
 
@@ -129,7 +135,7 @@ func Parse(name string, data []byte) (*File, error) {
 	if len(d.errs) > 0 {
 		return nil, d.errs.orNil()
 	}
-	top := root.object("merchants", "methods", "wallets", "feeds", "rules", "payouts")
+	top := root.object("merchants", "methods", "wallets", "feeds", "rules", "payouts", "webhooks")
 	f := &File{
 		Name:      name,
 		merchants: list(top, "merchants", readMerchant),
@@ -138,6 +144,7 @@ func Parse(name string, data []byte) (*File, error) {
 		feeds:     list(top, "feeds", readFeed),
 		rules:     list(top, "rules", readRule),
 		payouts:   list(top, "payouts", readPayout),
+		webhooks:  list(top, "webhooks", func(v value, _ int) webhook { return readWebhook(v, "") }),
 	}
 	f.checkUnique()
 	if err := d.errs.orNil(); err != nil {
@@ -196,6 +203,7 @@ func (f *File) checkUnique() {
 	for _, p := range f.payouts.items {
 		ids.claim(p.field("id"), strings.ToLower(p.want.ID), quote(p.want.ID))
 	}
+	f.checkWebhooks()
 }
 
 // names remembers where a name was first used.

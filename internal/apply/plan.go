@@ -35,7 +35,7 @@ var past = map[Action]string{
 // Line is what happens to one object.
 type Line struct {
 	Action Action
-	Kind   string // "merchant", "method", "wallet", "feed", "rule", "payout"
+	Kind   string // "merchant", "method", "wallet", "feed", "rule", "payout", "webhook"
 	ID     string
 	Fields []Field // those that differ, where the object was stored before
 }
@@ -50,7 +50,7 @@ type Field struct {
 // GeneratedSecret is a secret that the file left open and that was made for it.
 // It is stored sealed: this is the only time that it can be shown.
 type GeneratedSecret struct {
-	Kind  string // "merchant" or "feed"
+	Kind  string // "merchant", "feed" or "webhook"
 	ID    string
 	Name  string // the field: "plugin_api_secret", "postback.access_key", "token", …
 	Value directory.Secret
@@ -58,7 +58,8 @@ type GeneratedSecret struct {
 
 // Plan is what it takes to make a directory match a file.
 type Plan struct {
-	// Change is what to store. Its audit entries have no time yet.
+	// Change is what to store. Its audit entries, and accounts that it registers
+	// for settlement, have no time yet.
 	Change    directory.Change
 	Lines     []Line
 	Generated []GeneratedSecret
@@ -91,11 +92,16 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	if err != nil {
 		return nil, err
 	}
+	webhooks, err := p.webhooks()
+	if err != nil {
+		return nil, err
+	}
 	p.checkMerchantSecrets(merchants)
 	wallets := wanted(file.wallets, func(w *wallet) directory.Wallet { return w.want })
 	p.checkWallets()
 	methods := p.methods()
 	p.checkReferences()
+	p.checkSettlements()
 	if err := p.errs.orNil(); err != nil {
 		return nil, err
 	}
@@ -112,6 +118,7 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	c.Rules = reconcile(p, ruleClass, current.Rules, rules, file.rules.declared)
 	payouts := p.payouts()
 	c.Payouts = reconcile(p, payoutClass, current.Payouts, payouts, file.payouts.declared)
+	c.Webhooks = p.reconcileWebhooks(webhooks)
 	if !p.Empty() {
 		c.Accounts = missingAccounts(after(current, *c))
 	}
@@ -206,10 +213,16 @@ func (p *planner) secret(kind, id, name string, want, have directory.Secret) (di
 	case have != "":
 		return have, nil
 	}
+	return p.make(kind, id, name, func(text directory.Secret) directory.Secret { return text })
+}
+
+// make generates a secret, in a form.
+func (p *planner) make(kind, id, name string, form func(directory.Secret) directory.Secret) (directory.Secret, error) {
 	made, err := p.generate()
 	if err != nil {
 		return "", fmt.Errorf("generate %s of %s %s: %w", name, kind, id, err)
 	}
+	made = form(made)
 	p.Generated = append(p.Generated, GeneratedSecret{Kind: kind, ID: id, Name: name, Value: made})
 	return made, nil
 }
@@ -222,9 +235,11 @@ func (p *planner) merchants() ([]*directory.Merchant, error) {
 		spec := &p.file.merchants.items[i]
 		m := spec.want
 		var have directory.MerchantSecrets
-		if old := stored.find(p, spec.field("id"), m.ID); old != nil {
+		old := stored.find(p, spec.field("id"), m.ID)
+		if old != nil {
 			have = old.Secrets
 		}
+		m.Settlement = settlement(m.Settlement, old)
 		if err := p.merchantSecrets(spec, &m, have); err != nil {
 			return nil, err
 		}
@@ -580,6 +595,7 @@ func after(current directory.Contents, change directory.Change) directory.Conten
 		Feeds:     overlay(current.Feeds, change.Feeds, feedClass),
 		Rules:     overlay(current.Rules, change.Rules, ruleClass),
 		Payouts:   overlay(current.Payouts, change.Payouts, payoutClass),
+		Webhooks:  overlay(current.Webhooks, change.Webhooks, webhookClass),
 		Accounts:  current.Accounts,
 	}
 }

@@ -436,7 +436,9 @@ func installation(t *rapid.T, label string) string {
 	section("merchants", merchants, func(id string) string {
 		return "id: " + id + pick("merchant "+id, "", ", name: N", ", plugin_api_secret: s"+id, ", plugin_api_secret: t"+id+", plugin_api_secret_previous: s"+id,
 			", postback: {url: 'https://x.example'}", ", postback: {url: 'https://x.example', webhook_secret: ''}", ", methods: {upi_m: off, own: on}",
-			", redirect_urls: {1: 'https://x.example', 2: 'https://y.example'}", ", fee: {deposit_percent: 0.5, deposit_fixed: 0.1}", ", allowed_ips: [10.0.0.1]", ", domain: "+id+".example")
+			", redirect_urls: {1: 'https://x.example', 2: 'https://y.example'}", ", fee: {deposit_percent: 0.5, deposit_fixed: 0.1}", ", allowed_ips: [10.0.0.1]", ", domain: "+id+".example",
+			", webhooks: [{id: h1, url: 'https://x.example', events: ['*']}, {id: h2, url: 'https://y.example', events: [deposit.expired], ed25519: on}]",
+			", webhooks: [{id: h2, url: 'https://x.example', events: [deposit.*]}]")
 	})
 	section("methods", append([]string{"own"}, some("methods", "upi_l", "upi_w")...), func(id string) string {
 		return "type: " + id + pick("method "+id, "", ", enabled: off", ", min: 0.1", ", name: {hi: क, en: K}")
@@ -454,6 +456,9 @@ func installation(t *rapid.T, label string) string {
 		return "name: " + id + ", when: amount > " + pick("rule "+id, "1", "0.5")
 	})
 	section("payouts", some("payouts", "d1"), func(id string) string { return "id: " + id + ", kind: manual, method: imps_ib" })
+	section("webhooks", some("webhooks", "o1", "o2"), func(id string) string {
+		return "id: " + id + ", url: 'https://x.example', events: [" + pick("webhook "+id, "'*'", "feed.silent") + "]"
+	})
 	return b.String()
 }
 
@@ -478,7 +483,7 @@ func TestApplyingIsIdempotentAndForgetsNothing(t *testing.T) {
 			t.Fatalf("after a history\n%s\nat once\n%s\nfile\n%s", got, want, text)
 		}
 		c := m.contents
-		if stored := len(c.Merchants) + len(c.Methods) + len(c.Wallets) + len(c.Feeds) + len(c.Rules) + len(c.Payouts); stored != len(everHad) {
+		if stored := len(c.Merchants) + len(c.Methods) + len(c.Wallets) + len(c.Feeds) + len(c.Rules) + len(c.Payouts) + len(c.Webhooks); stored != len(everHad) {
 			t.Fatalf("%d objects stored of %d there ever were", stored, len(everHad))
 		}
 		for _, w := range c.Wallets {
@@ -521,6 +526,12 @@ func inForce(c directory.Contents) string {
 	for _, o := range c.Payouts {
 		if !o.Retired {
 			lines = append(lines, fmt.Sprintf("%+v", *o))
+		}
+	}
+	for _, o := range c.Webhooks {
+		if plain := *o; !o.Retired {
+			plain.Secrets = directory.WebhookSecrets{}
+			lines = append(lines, fmt.Sprintf("%+v", plain))
 		}
 	}
 	slices.Sort(lines)

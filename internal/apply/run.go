@@ -49,6 +49,7 @@ func Run(ctx context.Context, store directory.Store, file *File, o Options) (*Pl
 				plan.Change.Audit[i].Actor = o.Actor
 			}
 		}
+		register(&plan.Change, now)
 		err = store.SaveDirectory(ctx, plan.Change)
 		switch {
 		case err == nil:

@@ -35,6 +35,7 @@ func (m *memory) LoadDirectory(context.Context) (directory.Contents, error) {
 	c.Feeds = clones(c.Feeds)
 	c.Rules = clones(c.Rules)
 	c.Payouts = clones(c.Payouts)
+	c.Webhooks = clones(c.Webhooks)
 	return c, nil
 }
 
@@ -66,6 +67,7 @@ func (m *memory) SaveDirectory(_ context.Context, change directory.Change) error
 	c.Feeds = put(c.Feeds, change.Feeds, func(o *directory.Feed) string { return o.ID })
 	c.Rules = put(c.Rules, change.Rules, func(o *directory.Rule) string { return o.Name })
 	c.Payouts = put(c.Payouts, change.Payouts, func(o *directory.PayoutDesk) string { return o.ID })
+	c.Webhooks = put(c.Webhooks, change.Webhooks, (*directory.Webhook).Key)
 	for _, a := range change.Accounts {
 		if _, have := c.Accounts[a.Code]; !have {
 			c.Accounts[a.Code] = int64(len(c.Accounts) + 1)

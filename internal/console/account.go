@@ -65,7 +65,7 @@ func (*Door) showPassword(v *visit, status int, problem string) error {
 }
 
 func (d *Door) setPassword(v *visit) error {
-	token, s, err := "", v.session, error(errUnequal)
+	token, s, err := "", v.session, errUnequal
 	if password := v.PostFormValue("password"); password == v.PostFormValue("again") {
 		token, s, err = d.Staff.SetPassword(v.Context(), v.user, v.session, password, v.from())
 	}

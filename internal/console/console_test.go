@@ -96,7 +96,7 @@ func TestFirstOwner(t *testing.T) {
 	} {
 		b.post(link, form...).must(t, http.StatusUnprocessableEntity, problem)
 	}
-	if any, err := h.Store.Staff().AnyOwner(t.Context()); any || err != nil {
+	if found, err := h.Store.Staff().AnyOwner(t.Context()); found || err != nil {
 		t.Fatalf("there is an owner already: %v", err)
 	}
 	b.post(link, "email", " Asha@Example.COM ", "name", "Asha", "password", password, "again", password).leads(t, "/console/")

@@ -217,19 +217,19 @@ func (a answer) text() string {
 }
 
 // must fails the test unless the answer has a status, and says a text.
-func (a answer) must(t testing.TB, status int, text string) answer {
-	t.Helper()
+func (a answer) must(tb testing.TB, status int, text string) answer {
+	tb.Helper()
 	if a.status != status || !strings.Contains(a.text(), text) {
-		t.Fatalf("answered %d to %q: %s; want %d and %q", a.status, a.to, a.text(), status, text)
+		tb.Fatalf("answered %d to %q: %s; want %d and %q", a.status, a.to, a.text(), status, text)
 	}
 	return a
 }
 
 // leads fails the test unless the answer leads to a page.
-func (a answer) leads(t testing.TB, to string) answer {
-	t.Helper()
+func (a answer) leads(tb testing.TB, to string) answer {
+	tb.Helper()
 	if a.status != http.StatusSeeOther || a.to != to {
-		t.Fatalf("answered %d to %q: %s; want to be led to %q", a.status, a.to, a.text(), to)
+		tb.Fatalf("answered %d to %q: %s; want to be led to %q", a.status, a.to, a.text(), to)
 	}
 	return a
 }

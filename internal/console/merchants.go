@@ -239,7 +239,7 @@ func (d *Door) showSetup(v *visit, code int, m *directory.Merchant, wrong, probl
 	body.Terms = []field{
 		in("terms", "name", "name", "", m.Name), in("terms", "domain", "domain", "", m.Domain), in("terms", "timezone", "timezone", "zone", m.Timezone),
 		in("terms", "deposit_percent", "percent", "", want.Fee.DepositPercent), in("terms", "deposit_fixed", "fixed", "", want.Fee.DepositFixed),
-		in("terms", "withdrawal_fixed", "withdrawal", "", want.Fee.WithdrawalFixed),
+		in("terms", "withdrawal_percent", "withdrawalpercent", "", want.Fee.WithdrawalPercent), in("terms", "withdrawal_fixed", "withdrawal", "", want.Fee.WithdrawalFixed),
 		{Name: "amount_policy", Label: v.T("setup.policy"), Type: "select", Hint: v.T("setup.policy.hint"), Options: options(
 			v.given(wrong == "terms", "amount_policy", string(m.AmountPolicy)), "exact", v.T("setup.policy.exact"), "actual", v.T("setup.policy.actual"))},
 	}
@@ -410,7 +410,8 @@ func (d *Door) setTerms(v *visit, m *directory.Merchant) error {
 	return d.set(v, m, "terms", d.editMerchant(v, m.ID, func(want *apply.Merchant) error {
 		text := func(name string) string { return strings.TrimSpace(v.PostFormValue(name)) }
 		want.Name, want.Domain, want.Timezone = cmp.Or(text("name"), want.ID), text("domain"), text("timezone")
-		want.Fee = apply.Fee{DepositPercent: orZero(text("deposit_percent")), DepositFixed: orZero(text("deposit_fixed")), WithdrawalFixed: orZero(text("withdrawal_fixed"))}
+		want.Fee = apply.Fee{DepositPercent: orZero(text("deposit_percent")), DepositFixed: orZero(text("deposit_fixed")),
+			WithdrawalPercent: orZero(text("withdrawal_percent")), WithdrawalFixed: orZero(text("withdrawal_fixed"))}
 		want.AmountPolicy = text("amount_policy")
 		return nil
 	}))

@@ -31,6 +31,8 @@ var payoutRoutes = []route{
 	{pattern: "POST /payouts/{withdrawal}/paid", name: "page.payout.paid", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
 	{pattern: "GET /payouts/{withdrawal}/failed", name: "page.payout.failed", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
 	{pattern: "POST /payouts/{withdrawal}/failed", name: "page.payout.failed", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
+	{pattern: "GET /payouts/{withdrawal}/clear", name: "page.payout.clear", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
+	{pattern: "POST /payouts/{withdrawal}/clear", name: "page.payout.clear", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
 	{pattern: "GET /payouts/{withdrawal}/reject", name: "page.payout.reject", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
 	{pattern: "POST /payouts/{withdrawal}/reject", name: "page.payout.reject", scope: ofInstallation, needs: staff.RunPayouts, sure: true},
 
@@ -54,6 +56,8 @@ func (d *Door) payouts() handlers {
 		"POST /payouts/{withdrawal}/paid":    d.ofWithdrawal(d.markPaid),
 		"GET /payouts/{withdrawal}/failed":   d.ofWithdrawal(d.askFailed),
 		"POST /payouts/{withdrawal}/failed":  d.ofWithdrawal(d.markFailed),
+		"GET /payouts/{withdrawal}/clear":    d.ofWithdrawal(d.askClear),
+		"POST /payouts/{withdrawal}/clear":   d.ofWithdrawal(d.clear),
 		"GET /payouts/{withdrawal}/reject":   d.ofWithdrawal(d.askReject),
 		"POST /payouts/{withdrawal}/reject":  d.ofWithdrawal(d.reject),
 
@@ -71,6 +75,10 @@ func (d *Door) office() *payout.Office { return d.Works.Clerk.Office }
 // openStates are those of withdrawals that somebody still has to do something
 // about.
 var openStates = []payout.State{payout.New, payout.Approved, payout.Processing}
+
+// contested stands for withdrawals, in any state, of which something was told that
+// the books do not say.
+const contested = "contested"
 
 // payoutRow is a withdrawal in a list.
 type payoutRow struct {
@@ -115,11 +123,17 @@ func (d *Door) showPayouts(v *visit, code int, problem string) error {
 	if err != nil {
 		return err
 	}
-	list, err := d.office().Store.ListWithdrawals(v.Context(), states, desk, after, rowsOfPage+1)
+	var list []*payout.Withdrawal
+	if state == contested { // of any desk: there are few
+		desk = ""
+		list, err = d.office().Store.ContestedWithdrawals(v.Context(), after, rowsOfPage+1)
+	} else {
+		list, err = d.office().Store.ListWithdrawals(v.Context(), states, desk, after, rowsOfPage+1)
+	}
 	if err != nil {
 		return err
 	}
-	choices := []string{"", v.T("works.all")}
+	choices := []string{"", v.T("works.all"), contested, v.T("payout.state." + contested)}
 	for _, s := range openStates {
 		choices = append(choices, string(s), v.T("payout.state."+string(s)))
 	}
@@ -234,6 +248,9 @@ func (d *Door) showPayout(v *visit, code int, w *payout.Withdrawal, problem stri
 		body.Acts = append(body.Acts, payoutAct{v.T("page.payout." + name), d.payoutPath(w, name), danger})
 	}
 	byHand := body.DeskKind == directory.PayoutManual || body.DeskKind == directory.PayoutFiles
+	if w.Contested {
+		add("clear", false)
+	}
 	switch w.State {
 	case payout.New:
 		add("reject", true)
@@ -342,7 +359,7 @@ func (v *visit) told(name string) (string, error) {
 func (d *Door) markPaid(v *visit, w *payout.Withdrawal) error {
 	reference, err := v.told("reference")
 	if err == nil {
-		_, err = d.office().MarkPaid(v.Context(), w.ID, reference, v.actor())
+		_, err = d.office().MarkPaid(v.Context(), w.ID, "", reference, v.actor())
 	}
 	return d.did(v, w, err, "said.paid", func(code int, problem string) error { return d.showPaid(v, code, w, problem) })
 }
@@ -362,6 +379,19 @@ func (d *Door) markFailed(v *visit, w *payout.Withdrawal) error {
 		_, err = d.office().MarkFailed(v.Context(), w.ID, v.actor(), why)
 	}
 	return d.did(v, w, err, "said.failed", func(code int, problem string) error { return d.showWhy(v, code, w, problem, "failed") })
+}
+
+func (d *Door) askClear(v *visit, w *payout.Withdrawal) error {
+	return d.showWhy(v, http.StatusOK, w, "", "clear")
+}
+
+// clear takes a person's word that a contested withdrawal was looked at.
+func (d *Door) clear(v *visit, w *payout.Withdrawal) error {
+	why, err := v.told("why")
+	if err == nil {
+		_, err = d.office().Clear(v.Context(), w.ID, v.actor(), why)
+	}
+	return d.did(v, w, err, "said.cleared", func(code int, problem string) error { return d.showWhy(v, code, w, problem, "clear") })
 }
 
 func (d *Door) askReject(v *visit, w *payout.Withdrawal) error {
@@ -396,9 +426,6 @@ func (d *Door) payoutFiles(v *visit) error {
 	return v.show(page{Name: "payoutfiles", Wide: true, Body: body})
 }
 
-// mostWaiting is how many withdrawals are counted that wait for a file.
-const mostWaiting = 1000
-
 func (d *Door) askFile(v *visit) error { return d.showAskFile(v, http.StatusOK, "") }
 
 func (d *Door) showAskFile(v *visit, code int, problem string) error {
@@ -407,17 +434,11 @@ func (d *Door) showAskFile(v *visit, code int, problem string) error {
 		if desk.Kind != directory.PayoutFiles || desk.Retired {
 			continue
 		}
-		list, err := d.office().Store.ListWithdrawals(v.Context(), []payout.State{payout.Approved}, desk.ID, 0, mostWaiting)
+		count, err := d.Works.Clerk.Waiting(v.Context(), desk.ID)
 		if err != nil {
 			return err
 		}
-		row := deskRow{PayoutDesk: desk}
-		for _, w := range list {
-			if !w.Test {
-				row.Waiting++
-			}
-		}
-		waiting = append(waiting, row)
+		waiting = append(waiting, deskRow{desk, count})
 	}
 	return v.show(page{Status: code, Name: "makefile", Body: fileForm{Desks: waiting, form: form{Problem: problem, Fields: []field{
 		d.deskField(v, v.FormValue("desk"), v.T("upload.choose"), directory.PayoutFiles),

@@ -41,8 +41,8 @@ func (d *Door) serve(r *route, next func(*visit) error) http.Handler {
 			words: d.langs.Choose("", request.Header.Get("Accept-Language")),
 		}
 		d.paper.protect(w.Header())
-		if err := v.enter(next); err != nil {
-			v.fail(err) //nolint:contextcheck // a visit holds its request, and with it the context
+		if err := v.enter(next); err != nil { //nolint:contextcheck // a visit holds its request, and with it the context
+			v.fail(err) //nolint:contextcheck // the same
 		}
 	})
 }
@@ -81,8 +81,11 @@ func (v *visit) enter(next func(*visit) error) error {
 
 func (v *visit) recognise() error {
 	cookie, err := v.Cookie(v.cookieName(sessionCookie))
-	if err != nil {
+	if errors.Is(err, http.ErrNoCookie) {
 		return nil // nobody
+	}
+	if err != nil {
+		return err
 	}
 	v.user, v.session, err = v.door.Staff.Find(v.Context(), cookie.Value)
 	if errors.Is(err, staff.ErrNoSession) {
@@ -310,8 +313,7 @@ func (v *visit) Menu() (items []menuItem) {
 // problem is a text for what went wrong with what was typed; ok is false where
 // the fault is not the user's.
 func (v *visit) problem(err error) (text string, ok bool) {
-	var slow *staff.WaitError
-	if errors.As(err, &slow) {
+	if slow, ok := errors.AsType[*staff.WaitError](err); ok {
 		v.w.Header().Set("Retry-After", strconv.Itoa(seconds(slow.Wait)))
 		return v.T("problem.wait", "seconds", strconv.Itoa(seconds(slow.Wait))), true
 	}

@@ -386,7 +386,13 @@ func TestPayByHand(t *testing.T) {
 		t.Error("a viewer sees who is paid, or can approve")
 	}
 	b.get(page).must(t, http.StatusOK, "123456789012")
-	b.post(page+"/paid", "reference", "999").must(t, http.StatusUnprocessableEntity, "new")
+	// That it was paid before anybody could is a doubt, which somebody clears.
+	b.post(page+"/paid", "reference", "999").must(t, http.StatusUnprocessableEntity, "kept as contested")
+	b.post(page+"/approve").must(t, http.StatusUnprocessableEntity, "is contested")
+	b.get("/console/payouts?state=contested").must(t, http.StatusOK, "W1")
+	b.get(page).must(t, http.StatusOK, "says that it was paid, while it was new")
+	b.post(page+"/clear", "why", "a slip").leads(t, page)
+	b.get("/console/payouts?state=contested").must(t, http.StatusOK, "Nothing is to be done")
 	b.post(page+"/approve").leads(t, page)
 	if w := h.stands(w.ID); w.State != payout.Approved || w.ApprovedBy != "user:asha@example.com" {
 		t.Errorf("approved: %+v", w)

@@ -9,6 +9,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -220,6 +221,7 @@ func (b *book) follow(actor string, c *Claim, d Decision) error {
 
 // hold puts a claim into review, or changes why it is there.
 func (b *book) hold(actor string, c *Claim, d Decision) {
+	entered := c.State != Pending
 	c.State = Pending
 	c.Reasons = d.Reasons
 	c.CreditID = 0
@@ -228,6 +230,9 @@ func (b *book) hold(actor string, c *Claim, d Decision) {
 	}
 	b.touchClaim(c)
 	b.record(actor, "claim.pending", c.ID, d.Reasons.String())
+	if entered {
+		b.tell(webhook.DepositPending, c, nil)
+	}
 }
 
 // close ends an open claim without money.
@@ -238,6 +243,7 @@ func (b *book) close(actor string, c *Claim, state State, reasons Reasons) {
 	c.SettledAt = b.now
 	b.touchClaim(c)
 	b.record(actor, "claim."+string(state), c.ID, reasons.String())
+	b.tell(webhook.Type("deposit."+state), c, nil)
 }
 
 // bind gives a credit to a claim: the deposit, its postings, the merchant's
@@ -269,6 +275,7 @@ func (b *book) bind(actor string, c *Claim, credit *Credit, why string) error {
 	})
 	b.changes.Postings = append(b.changes.Postings, postings...)
 	b.announce(c, credit)
+	b.tell(webhook.DepositCredited, c, credit)
 	b.record(actor, "claim.credited", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, why))
 
 	open, _ := b.rivals(c, []*Credit{credit})

@@ -15,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // Errors of the desk.
@@ -283,6 +284,9 @@ type committer struct {
 	rules  []Rule
 	// rulesOf is the directory version that rules were compiled from.
 	rulesOf int64
+	// webhookIDs is how many ids the last batch wanted for events of webhooks, which
+	// no weight foresees.
+	webhookIDs int64
 }
 
 func (c *committer) loop(ctx context.Context) {
@@ -355,7 +359,10 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	}
 }
 
-var errDirectoryMoved = errors.New("the directory changed while the batch was prepared")
+var (
+	errDirectoryMoved = errors.New("the directory changed while the batch was prepared")
+	errFewIDs         = errors.New("the batch tells webhooks more than there are ids for")
+)
 
 // run commits a batch; on success there is an answer for each request.
 func (c *committer) run(ctx context.Context, batch []*pending) (answers []error, err error) {
@@ -368,6 +375,7 @@ func (c *committer) run(ctx context.Context, batch []*pending) (answers []error,
 			}
 		case errors.Is(err, ErrConflict):
 			c.desk.Metrics.Conflicts.Inc()
+		case errors.Is(err, errFewIDs): // reserved now
 		default:
 			return answers, err
 		}
@@ -395,7 +403,7 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 		p.need(keys, dir)
 		weight += p.weight()
 	}
-	if err := c.reserve(ctx, int64(weight)); err != nil {
+	if err := c.reserve(ctx, int64(weight)+c.webhookIDs); err != nil {
 		return nil, err
 	}
 	var events []postback.Event
@@ -407,6 +415,9 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 		b.now, b.dir, b.rules, b.policy = now, dir, c.rules, d.Policy
 		b.ratesID, b.handOff, b.nextID = d.RatesID(), d.Outbox != nil, c.takeID
 		answers, err = decide(b, batch)
+		if err == nil {
+			err = c.number(b.changes.Webhooks)
+		}
 		events = events[:0]
 		for i := range b.changes.Events {
 			if b.changes.Events[i].HandOff {
@@ -463,6 +474,18 @@ func (c *committer) reserve(ctx context.Context, n int64) error {
 		return fmt.Errorf("reserve ids: %w", err)
 	}
 	c.nextID, c.endID = first, first+max(n, idBlock)
+	return nil
+}
+
+// number gives events of webhooks their ids, or reports errFewIDs.
+func (c *committer) number(events []webhook.Event) error {
+	c.webhookIDs = int64(len(events))
+	if c.endID-c.nextID < c.webhookIDs {
+		return errFewIDs
+	}
+	for i := range events {
+		events[i].ID = c.takeID()
+	}
 	return nil
 }
 

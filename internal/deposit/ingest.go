@@ -217,9 +217,7 @@ func (g *ingest) contradict(b *book, known *Credit, e *feed.Entry, out *feed.Out
 	was := known.Amount
 	corrects := e.Trust > known.Trust && known.State == Unclaimed
 	if !known.Contested || corrects {
-		known.Contested = true
-		b.touchCredit(known)
-		b.record(g.actor(), "credit.contested", known.ID, fmt.Sprintf("reported again as %s instead of %s", e.Amount, was))
+		b.contest(g.actor(), known, fmt.Sprintf("reported again as %s instead of %s", e.Amount, was))
 	}
 	if corrects {
 		known.Amount, known.Trust = e.Amount, e.Trust

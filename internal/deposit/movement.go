@@ -59,9 +59,7 @@ func (b *book) takenBack(wallet string, m *feed.Movement) *Credit {
 // wallet all the same.
 func (b *book) reverse(actor string, credit *Credit, m *Movement) error {
 	if credit.State != Unclaimed || credit.Amount != m.Amount || credit.Wallet != m.Wallet {
-		credit.Contested = true
-		b.touchCredit(credit)
-		b.record(actor, "credit.contested", credit.ID, fmt.Sprintf("the bank took %s back by movement %d", m.Amount, m.ID))
+		b.contest(actor, credit, fmt.Sprintf("the bank took %s back by movement %d", m.Amount, m.ID))
 		// The credit may prove to be of that amount.
 		b.facts.Reversals[m.UTR] = append(b.facts.Reversals[m.UTR], m)
 		if _, err := b.settleOpen(actor, credit); err != nil {
@@ -96,9 +94,7 @@ func (b *book) reverseEarlier(actor string, credit *Credit) error {
 		}
 	}
 	if other != nil && !credit.Contested {
-		credit.Contested = true
-		b.touchCredit(credit)
-		b.record(actor, "credit.contested", credit.ID, fmt.Sprintf("the bank took %s back by movement %d", other.Amount, other.ID))
+		b.contest(actor, credit, fmt.Sprintf("the bank took %s back by movement %d", other.Amount, other.ID))
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/ledger"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -169,9 +170,11 @@ type Changes struct {
 	Deposits         []*Deposit
 	Postings         []ledger.Posting
 	Events           []Announcement
-	Assignments      []Assignment
-	WalletUse        map[WalletDay]money.Paise // to add
-	Audit            []audit.Entry             // to number and chain
+	// Webhooks are what webhooks are told of the rest.
+	Webhooks    []webhook.Event
+	Assignments []Assignment
+	WalletUse   map[WalletDay]money.Paise // to add
+	Audit       []audit.Entry             // to number and chain
 }
 
 // Announcement is an event for the postback outbox.

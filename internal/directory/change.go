@@ -23,6 +23,7 @@ type Change struct {
 	Feeds     []*Feed
 	Rules     []*Rule
 	Payouts   []*PayoutDesk
+	Webhooks  []*Webhook
 	// Accounts are opened where no account has their code; ids are the
 	// store's to give.
 	Accounts []ledger.Account

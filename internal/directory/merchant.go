@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -26,15 +27,26 @@ const (
 
 // Fee is what the operator keeps of a merchant's money.
 type Fee struct {
-	DepositPercent  money.Percent `json:"deposit_percent"`
-	DepositFixed    money.Paise   `json:"deposit_fixed"`    // paise per deposit
-	WithdrawalFixed money.Paise   `json:"withdrawal_fixed"` // paise per withdrawal
+	DepositPercent    money.Percent `json:"deposit_percent"`
+	DepositFixed      money.Paise   `json:"deposit_fixed"` // paise per deposit
+	WithdrawalPercent money.Percent `json:"withdrawal_percent"`
+	WithdrawalFixed   money.Paise   `json:"withdrawal_fixed"` // paise per withdrawal
 }
 
 // OfDeposit is the fee on a deposit of that many paise; never more than the
 // deposit itself, so that crediting can't take a merchant's balance down.
 func (f Fee) OfDeposit(amount money.Paise) money.Paise {
 	return min(max(f.DepositPercent.Of(amount)+f.DepositFixed, 0), amount)
+}
+
+// OfWithdrawal is the fee on a withdrawal of that many paise, on top of the
+// amount. One that no balance could hold is the most there is, and so refused.
+func (f Fee) OfWithdrawal(amount money.Paise) money.Paise {
+	fee, err := f.WithdrawalPercent.Of(amount).Add(f.WithdrawalFixed)
+	if err != nil {
+		return math.MaxInt64
+	}
+	return max(fee, 0)
 }
 
 // Merchant is a business that is paid through this installation.
@@ -51,7 +63,9 @@ type Merchant struct {
 	Methods      map[string]bool `json:"methods,omitempty"`
 	Fee          Fee             `json:"fee"`
 	AmountPolicy AmountPolicy    `json:"amount_policy"`
-	PostbackURL  string          `json:"postback_url,omitempty"`
+	// Settlement is where the balance is paid out to; nil where nobody said.
+	Settlement  *Settlement `json:"settlement,omitempty"`
+	PostbackURL string      `json:"postback_url,omitempty"`
 	// PostbackWaits are the waits before the second and every later attempt at
 	// a postback; empty is the installation's schedule.
 	PostbackWaits []time.Duration `json:"postback_waits,omitempty"`

@@ -20,6 +20,7 @@ type Contents struct {
 	Feeds     []*Feed
 	Rules     []*Rule
 	Payouts   []*PayoutDesk
+	Webhooks  []*Webhook
 	// Accounts gives the ledger account ids by code, see package ledger.
 	Accounts map[string]int64
 }
@@ -38,6 +39,9 @@ type Snapshot struct {
 	accounts  map[upi.VPA][]*Wallet
 	feeds     map[string]*Feed
 	rules     []*Rule
+	webhooks  map[string]*Webhook
+	// byMerchant are the webhooks that are told, by merchant; the owner's under "".
+	byMerchant map[string][]*Webhook
 }
 
 type servingKey struct{ merchant, method string }
@@ -46,15 +50,17 @@ type servingKey struct{ merchant, method string }
 // themselves: an unknown time zone, two merchants with one domain or secret.
 func NewSnapshot(c Contents) (*Snapshot, error) {
 	s := &Snapshot{
-		Contents:  c,
-		merchants: make(map[string]*Merchant, len(c.Merchants)),
-		domains:   make(map[string]*Merchant, len(c.Merchants)),
-		secrets:   make(map[[sha256.Size]byte]*Merchant, len(c.Merchants)),
-		methods:   make(map[string]*Method, len(c.Methods)),
-		wallets:   make(map[string]*Wallet, len(c.Wallets)),
-		serving:   make(map[servingKey][]*Wallet),
-		accounts:  make(map[upi.VPA][]*Wallet, len(c.Wallets)),
-		feeds:     make(map[string]*Feed, len(c.Feeds)),
+		Contents:   c,
+		merchants:  make(map[string]*Merchant, len(c.Merchants)),
+		domains:    make(map[string]*Merchant, len(c.Merchants)),
+		secrets:    make(map[[sha256.Size]byte]*Merchant, len(c.Merchants)),
+		methods:    make(map[string]*Method, len(c.Methods)),
+		wallets:    make(map[string]*Wallet, len(c.Wallets)),
+		serving:    make(map[servingKey][]*Wallet),
+		accounts:   make(map[upi.VPA][]*Wallet, len(c.Wallets)),
+		feeds:      make(map[string]*Feed, len(c.Feeds)),
+		webhooks:   make(map[string]*Webhook, len(c.Webhooks)),
+		byMerchant: make(map[string][]*Webhook),
 	}
 	var errs []error
 	for _, m := range c.Merchants {
@@ -77,6 +83,12 @@ func NewSnapshot(c Contents) (*Snapshot, error) {
 	}
 	for _, f := range c.Feeds {
 		s.feeds[f.ID] = f
+	}
+	for _, w := range c.Webhooks {
+		s.webhooks[w.Key()] = w
+		if !w.Retired {
+			s.byMerchant[w.Merchant] = append(s.byMerchant[w.Merchant], w)
+		}
 	}
 	for _, r := range c.Rules {
 		if !r.Retired {

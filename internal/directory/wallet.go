@@ -93,6 +93,8 @@ type PayoutDesk struct {
 	Max         money.Paise `json:"max,omitempty"`
 	MerchantDay money.Paise `json:"merchant_day,omitempty"`
 	LabelDay    money.Paise `json:"label_day,omitempty"`
+	// WalletDay bounds what the desk pays from one wallet in a day in India.
+	WalletDay money.Paise `json:"wallet_day,omitempty"`
 	// ApproveAbove is what a person need not approve: withdrawals up to it are
 	// sent by themselves. 0 has a person approve each.
 	ApproveAbove money.Paise `json:"approve_above,omitempty"`

@@ -237,7 +237,7 @@ func TestEndpointsAreControlled(t *testing.T) {
 		o.mustAudit(actor, action, 1)
 	}
 	disabled := postback.Endpoint{Merchant: storetest.Cafe, Target: postback.Target("https://cafe.example/postback"), State: postback.EndpointDisabled, Since: storetest.Start, Why: "by operator:asha"}
-	if _, err := o.Store.SetEndpoint(t.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}); err != nil {
+	if _, err := o.Store.SetEndpoint(t.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}, nil); err != nil {
 		t.Fatal(err)
 	}
 	cafe := o.mustKey(storetest.Cafe)
@@ -316,7 +316,7 @@ func TestWithdrawalsAreDecided(t *testing.T) {
 	}
 
 	path := func(w *payout.Withdrawal, word string) string { return fmt.Sprint("withdrawals/", w.ID, "/", word) }
-	for _, word := range []string{"approve", "reject", "mark-paid", "mark-failed"} {
+	for _, word := range []string{"approve", "reject", "mark-paid", "mark-failed", "clear"} {
 		for _, key := range []string{shop, reader} {
 			o.mustRefuse(http.StatusForbidden, "forbidden", post(key, path(first, word), `{"why":"x","bank_ref":"321323438267"}`))
 		}
@@ -334,7 +334,12 @@ func TestWithdrawalsAreDecided(t *testing.T) {
 		o.mustRefuse(http.StatusConflict, "refused", post(operator, path(w, word), body))
 	}
 	paid := `{"bank_ref":"321323438267"}`
-	refuse(first, "mark-paid", paid) // not approved
+	refuse(first, "clear", `{"why":"x"}`) // nothing is doubted
+	refuse(first, "mark-paid", paid)      // not approved: money left that nobody let go
+	refuse(first, "approve", "")
+	if got := decide(first, "clear", `{"why":"a slip of the pen"}`, "new"); got.Case.Contested || len(got.Case.Doubts) != 1 {
+		t.Errorf("cleared it is %+v", got.Case)
+	}
 	refuse(first, "mark-failed", `{"why":"x"}`)
 	refuse(third, "approve", "") // four eyes
 	if got := decide(first, "approve", "", "approved"); got.Case.ApprovedBy != actor || got.Case.ApprovedAt == nil {

@@ -119,7 +119,7 @@ func (d *Door) ofInstallation(api huma.API) {
 	api.OpenAPI().Paths["/v3/installation"].Put.RequestBody = installationBody()
 	object(d, api, "merchants", func(c *directory.Snapshot, id string) (apply.Merchant, bool) {
 		m := c.Merchant(id)
-		return seen(m, m != nil && !m.Retired, apply.MerchantOf)
+		return seen(m, m != nil && !m.Retired, apply.MerchantsWith(c.Webhooks))
 	})
 	object(d, api, "methods", func(c *directory.Snapshot, id string) (apply.Method, bool) {
 		m := c.Method(id)
@@ -146,6 +146,10 @@ func (d *Door) ofInstallation(api huma.API) {
 			return apply.Payout{}, false
 		}
 		return apply.PayoutOf(c.Payouts[i]), true
+	})
+	object(d, api, "webhooks", func(c *directory.Snapshot, id string) (apply.Webhook, bool) {
+		w := c.Webhook("/" + id)
+		return seen(w, w != nil && !w.Retired, apply.WebhookOf)
 	})
 }
 
@@ -177,7 +181,7 @@ func object[T any](d *Door, api huma.API, plural string, find func(*directory.Sn
 // installationBody describes what package apply reads by itself.
 func installationBody() *huma.RequestBody {
 	installation := &huma.MediaType{Schema: &huma.Schema{
-		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts.",
+		Type: huma.TypeObject, Description: "The apply file: merchants, methods, wallets, feeds, rules, payouts, webhooks.",
 	}}
 	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": installation, "application/yaml": installation}}
 }

@@ -34,9 +34,11 @@ merchants:
   frame_ancestors: ['https://shop.example']
   look: {colour: '#0a6b4d', logo: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4='}
   methods: {upi_l: on, upi_w: off}
-  fee: {deposit_percent: 1.25, deposit_fixed: 2.5, withdrawal_fixed: 10}
+  fee: {deposit_percent: 1.25, deposit_fixed: 2.5, withdrawal_percent: 0.5, withdrawal_fixed: 10}
+  settlement: {account_number: '998877665544', account_name: Shop Traders, ifsc: HDFC0000001, method: imps_ib, schedule: weekly, day: mon, at: '18:05', least: 100, keep: 50.5}
   amount_policy: actual
   allowed_ips: [192.0.2.0/24, '2001:db8::/32']
+  webhooks: [{id: hook1, url: 'https://shop.example/events', events: [deposit.expired, 'withdrawal.*'], schedule: [5s, 1h0m0s], ed25519: on, secret: whsec_aGlkZGVuLWhpZGRlbi1oaWRkZW4taGlkZGVu}]
 methods:
 - {type: own, name: {en: Own, hi: अपना}, enabled: off, min: 1, max: "1,00,000"}
 - {type: upi_l, reference: off}
@@ -52,9 +54,11 @@ feeds:
 rules:
 - {name: big one, when: amount > 100000}
 payouts:
-- {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, approve_above: 5000}
+- {id: desk, kind: manual, method: imps_ib, wallets: [w1], min: 100, max: 100000, merchant_per_day: 500000, label_per_day: 200000, wallet_per_day: 400000, approve_above: 5000}
 - {id: file, kind: bulkfile, method: imps_ib, layout: hdfc, codes: {client: ABC}}
 - {id: rzp, kind: razorpayx, method: imps_ib, account: '7878780080316316', key_id: rzp_test_1, key: hidden-key, webhook_secret: hidden-hook, address: 'https://api.razorpay.example'}
+webhooks:
+- {id: ops, url: 'https://ops.example/milaan', events: ['*']}
 `
 
 // mustApply applies a file as the command does.
@@ -88,7 +92,7 @@ func TestInstallationComesAndGoes(t *testing.T) {
 	_ = res.Body.Close()
 	version := res.Header.Get("ETag")
 	_, text := o.ask(request{path: "/v3/installation", key: key})
-	if strings.Contains(text, "hidden-") || strings.Contains(text, "secret]") {
+	if strings.Contains(text, "hidden-") || strings.Contains(text, "whsec_") || strings.Contains(text, "secret]") {
 		t.Errorf("a secret is shown: %s", text)
 	}
 	plan := mustAsk[management.Plan](o, http.StatusOK, put(key, version, text))
@@ -130,8 +134,8 @@ func TestEveryFieldIsGivenOut(t *testing.T) {
 		stored any
 		fields int
 	}{
-		{directory.Merchant{}, 16}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
-		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 16}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 3}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
+		{directory.Merchant{}, 17}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
+		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 17}, {directory.Webhook{}, 8}, {directory.WebhookSecrets{}, 3}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 4}, {directory.Settlement{}, 8}, {directory.Schedule{}, 5}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
 	} {
 		kind := reflect.TypeOf(tt.stored)
 		exported := 0

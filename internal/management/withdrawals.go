@@ -37,6 +37,8 @@ type WithdrawalCase struct {
 	Merchant    string       `json:"merchant"`
 	Reasons     []string     `json:"reasons" nullable:"false" doc:"Codes of why a person has to approve it."`
 	Why         string       `json:"why,omitempty" doc:"Why it failed or was canceled."`
+	Contested   bool         `json:"contested" doc:"Whether something was told of it that the books do not say, and a person still has to look. Until then it is not sent."`
+	Doubts      []string     `json:"doubts" nullable:"false" doc:"What was told of it that the books do not say."`
 	Desk        string       `json:"desk" doc:"The payout desk that it goes by."`
 	Wallet      string       `json:"wallet,omitempty" doc:"What pays it, once that is known."`
 	Reference   string       `json:"reference" doc:"What it is called to providers and banks."`
@@ -67,7 +69,8 @@ func viewWithdrawal(key *access.Key) func(**payout.Withdrawal) Withdrawal {
 			return v
 		}
 		v.Case = &WithdrawalCase{
-			ID: w.ID, Merchant: w.Merchant, Reasons: slices.Concat([]string{}, w.Reasons), Why: w.Why, Desk: w.Desk, Wallet: w.Wallet,
+			ID: w.ID, Merchant: w.Merchant, Reasons: slices.Concat([]string{}, w.Reasons), Why: w.Why,
+			Contested: w.Contested, Doubts: slices.Concat([]string{}, w.Doubts), Desk: w.Desk, Wallet: w.Wallet,
 			Reference: w.Reference(), CreatedBy: w.CreatedBy, ApprovedBy: w.ApprovedBy, ApprovedAt: instant(w.ApprovedAt), SentAt: instant(w.SentAt),
 		}
 		if key.Allows(access.WithdrawalsWrite) {
@@ -80,6 +83,7 @@ func viewWithdrawal(key *access.Key) func(**payout.Withdrawal) Withdrawal {
 // BankWord is a bank's reference of a payment.
 type BankWord struct {
 	BankRef string `json:"bank_ref" minLength:"6" maxLength:"35" pattern:"^[0-9A-Za-z]+$" doc:"The bank's reference of the payment, such as the RRN of an IMPS." example:"321323438267"`
+	Wallet  string `json:"wallet,omitempty" maxLength:"64" doc:"What paid it, where it was not handed over before; left out, the wallet that the desk would take."`
 }
 
 type withdrawalInput[T any] struct {
@@ -127,12 +131,17 @@ func (d *Door) ofWithdrawals(api huma.API) {
 	register(d, api, access.WithdrawalsWrite, decision("mark-paid", "Say that a withdrawal was paid",
 		"An approved one that a person paid in the bank's portal, or one that was handed over and whose provider does not say."),
 		func(ctx context.Context, in *withdrawalInput[BankWord]) (*output[Withdrawal], error) {
-			return decided(ctx)(d.Office.MarkPaid(ctx, in.ID, in.Body.BankRef, callOf(ctx).key.Actor()))
+			return decided(ctx)(d.Office.MarkPaid(ctx, in.ID, in.Body.Wallet, in.Body.BankRef, callOf(ctx).key.Actor()))
 		})
 	register(d, api, access.WithdrawalsWrite, decision("mark-failed", "Say that a withdrawal was not paid, or came back",
 		"Only when that is certain: its money returns to the merchant, who may withdraw it again."),
 		func(ctx context.Context, in *withdrawalInput[Reason]) (*output[Withdrawal], error) {
 			return decided(ctx)(d.Office.MarkFailed(ctx, in.ID, callOf(ctx).key.Actor(), in.Body.Why))
+		})
+	register(d, api, access.WithdrawalsWrite, decision("clear", "Say that a person looked at a contested withdrawal",
+		"No balance changes. One that is still to be paid goes on."),
+		func(ctx context.Context, in *withdrawalInput[Reason]) (*output[Withdrawal], error) {
+			return decided(ctx)(d.Office.Clear(ctx, in.ID, callOf(ctx).key.Actor(), in.Body.Why))
 		})
 }
 

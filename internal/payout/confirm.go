@@ -26,7 +26,9 @@ func References(narration string) []string {
 // Explain tells the office of a line of a statement that is no payment: a debit
 // may be a withdrawal's, which it settles; money that came in with a paid
 // withdrawal's reference is that withdrawal come back, which fails it and
-// returns its money to the merchant. Reports whether it was either.
+// returns its money to the merchant. Reports whether it was either. A line that
+// names a withdrawal and contradicts the books changes no balance: the withdrawal
+// is kept as contested.
 func (o *Office) Explain(ctx context.Context, m Movement, narration string) (explained bool, err error) {
 	references := References(narration)
 	if len(references) == 0 && m.UTR == "" {
@@ -36,42 +38,81 @@ func (o *Office) Explain(ctx context.Context, m Movement, narration string) (exp
 	if err != nil {
 		return false, err
 	}
-	var match *Withdrawal
+	var matches, odd []*Withdrawal
 	for _, w := range candidates {
-		fits := !w.Test && w.Wallet == m.Wallet
-		if m.In {
-			fits = fits && w.State == Success
-		} else {
-			fits = fits && (w.State == Processing || w.State == Success) && w.MovementID == 0
+		switch {
+		case explains(w, &m):
+			matches = append(matches, w)
+		case contradicts(w, &m):
+			odd = append(odd, w)
 		}
-		if !fits {
-			continue
-		}
-		if match != nil {
-			return false, nil // which of them? A person decides
-		}
-		match = w
 	}
-	if match == nil {
-		return false, nil
+	if len(matches) > 1 {
+		return false, nil // which of them? A person decides
 	}
-	err = o.Store.ChangeWithdrawal(ctx, Find{ID: match.ID, MovementID: m.ID}, func(f *Facts) (*Changes, error) {
+	if len(matches) == 1 {
+		odd = matches
+	}
+	for _, w := range odd {
+		one, err := o.explain(ctx, w.ID, m.ID)
+		if err != nil {
+			return false, err
+		}
+		explained = explained || one
+	}
+	return explained, nil
+}
+
+// explains reports whether a line of a statement can be the withdrawal's.
+func explains(w *Withdrawal, m *Movement) bool {
+	if w.Test || w.Wallet != m.Wallet || w.Amount != m.Amount {
+		return false
+	}
+	// One that came back by a provider's word has its lines, too.
+	was := w.State == Success || w.State == Failed && !w.PaidAt.IsZero()
+	if m.In {
+		return was && w.BackID == 0
+	}
+	return w.MovementID == 0 && (was || w.State == Processing)
+}
+
+// contradicts reports whether a line that names a withdrawal, and can't be its,
+// says what the books do not: that money left for it, or came back.
+func contradicts(w *Withdrawal, m *Movement) bool {
+	switch {
+	case w.Test || m.ID == w.MovementID || m.ID == w.BackID:
+		return false
+	case !m.In:
+		return true
+	case w.Wallet != "" && w.Wallet != m.Wallet:
+		return false // a wallet of the business was paid, and shows that
+	}
+	return w.State != Processing // its debit may come yet
+}
+
+// explain makes of one line and one withdrawal what is to be made of them.
+func (o *Office) explain(ctx context.Context, id, movement int64) (explained bool, err error) {
+	err = o.Store.ChangeWithdrawal(ctx, Find{ID: id, MovementID: movement}, func(f *Facts) (*Changes, error) {
 		explained = false
-		w := f.Withdrawal
-		if f.Movement == nil || f.Movement.Amount != w.Amount || f.Movement.Wallet != w.Wallet {
+		w, m := f.Withdrawal, f.Movement
+		if w == nil || m == nil || w.Amount != m.Amount {
 			return nil, nil
 		}
 		c := o.change(w, o.now())
-		var err error
+		if explained = explains(w, m); explained {
+			c.Explains = true
+			if m.In {
+				return &c.Changes, o.cameBack(c, f)
+			}
+			return &c.Changes, o.wasPaid(c, f)
+		}
+		said := "took its money out of wallet "
 		if m.In {
-			explained, err = o.cameBack(c, f)
-		} else {
-			explained, err = o.wasPaid(c, f)
+			said = "brought its money back to wallet "
 		}
-		if err != nil || !explained {
-			return nil, err
+		if !contradicts(w, m) || !o.doubt(ctx, c, "statement", fmt.Sprintf("movement %d %s%s, while it was %s", m.ID, said, m.Wallet, w.State)) {
+			return nil, nil
 		}
-		c.Explains = true
 		return &c.Changes, nil
 	})
 	return explained, err
@@ -79,39 +120,36 @@ func (o *Office) Explain(ctx context.Context, m Movement, narration string) (exp
 
 // wasPaid settles a withdrawal by its debit, and undoes what the debit was posted
 // as by itself.
-func (o *Office) wasPaid(c *changing, f *Facts) (bool, error) {
+func (o *Office) wasPaid(c *changing, f *Facts) error {
 	w := c.Withdrawal
-	dir := o.Directory.Current()
-	switch w.State {
-	case Processing:
+	if w.State == Processing {
 		if err := o.enter(c, f, Success); err != nil {
-			return false, err
+			return err
 		}
 		keep(&w.BankRef, string(f.Movement.UTR))
 		c.record("statement", "withdrawal.success", fmt.Sprintf("movement %d is its debit", f.Movement.ID))
-	case Success:
-		if w.MovementID != 0 {
-			return false, nil
-		}
-	case New, Approved, Failed, Canceled:
-		return false, nil
+		c.tell()
+	}
+	if w.BankRef == "" {
+		w.BankRef = string(f.Movement.UTR)
 	}
 	w.MovementID = f.Movement.ID
-	return true, c.post(dir, ledger.MovementExplained, ledger.WalletCode(w.Wallet), ledger.OutflowCode(w.Wallet), w.Amount)
+	return c.post(o.Directory.Current(), ledger.MovementExplained, ledger.WalletCode(w.Wallet), ledger.OutflowCode(w.Wallet), w.Amount)
 }
 
 // cameBack fails a paid withdrawal that the bank sent back.
-func (o *Office) cameBack(c *changing, f *Facts) (bool, error) {
+func (o *Office) cameBack(c *changing, f *Facts) error {
 	w := c.Withdrawal
-	if w.State != Success {
-		return false, nil
+	if w.State == Success {
+		if err := o.enter(c, f, Failed); err != nil {
+			return err
+		}
+		w.Why = "the bank sent it back"
+		c.record("statement", "withdrawal.failed", fmt.Sprintf("movement %d brought it back", f.Movement.ID))
+		c.tell()
 	}
-	if err := o.enter(c, f, Failed); err != nil {
-		return false, err
-	}
-	w.Why = "the bank sent it back"
-	c.record("statement", "withdrawal.failed", fmt.Sprintf("movement %d brought it back", f.Movement.ID))
-	return true, c.post(o.Directory.Current(), ledger.MovementExplained, ledger.IncomeCode(w.Wallet), ledger.WalletCode(w.Wallet), w.Amount)
+	w.BackID = f.Movement.ID
+	return c.post(o.Directory.Current(), ledger.MovementExplained, ledger.IncomeCode(w.Wallet), ledger.WalletCode(w.Wallet), w.Amount)
 }
 
 // IsRefusal reports whether an error is an answer to the caller.

@@ -32,10 +32,11 @@ var (
 	ErrNews = errors.New("the webhook can't be read")
 )
 
-// Hear takes a webhook of a desk's provider. Webhooks come late, again and in any
+// TakeNews takes a webhook of a desk's provider. Webhooks come late, again and in any
 // order: what is definite of an open withdrawal settles it, Refused after it was
-// paid says that it came back, and anything else changes nothing.
-func (o *Office) Hear(ctx context.Context, desk string, header http.Header, body []byte) error {
+// paid says that it came back, that one was paid which was not sent is kept as a
+// doubt, and anything else changes nothing.
+func (o *Office) TakeNews(ctx context.Context, desk string, header http.Header, body []byte) error {
 	provider, err := o.providerOf(&Withdrawal{Desk: desk})
 	teller, tells := provider.(Teller)
 	if err != nil || !tells {
@@ -70,7 +71,7 @@ func (o *Office) learn(ctx context.Context, desk string, n News) error {
 	}
 	actor := "desk:" + desk
 	switch {
-	case n.Answer.Standing == Paid && w.State == Processing, n.Answer.Standing == Refused && (w.State == Processing || w.State == Success):
+	case n.Answer.Standing == Paid && w.PaidAt.IsZero(), n.Answer.Standing == Refused && (w.State == Processing || w.State == Success):
 		_, err = o.Settle(ctx, id, n.Answer, actor)
 	case n.Answer.Standing == Accepted && w.State == Processing, n.Answer.Standing == Unclear && w.State == Processing:
 		err = o.note(ctx, w, n.Answer)

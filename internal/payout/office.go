@@ -31,6 +31,9 @@ const (
 	InsufficientBalance RefusalCode = "insufficient_balance"
 	SamePerson          RefusalCode = "same_person"
 	WrongState          RefusalCode = "wrong_state"
+	InDoubt             RefusalCode = "in_doubt"
+	TestOnly            RefusalCode = "test_only"
+	IDReserved          RefusalCode = "withdrawal_id_reserved"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message is
@@ -53,6 +56,7 @@ const (
 	ReasonDuplicate = "duplicate_beneficiary" // the same amount to the same account lately
 	ReasonVelocity  = "many_to_account"       // many to the same account lately
 	ReasonBank      = "bank_not_instant"      // the bank may not take IMPS
+	ReasonAccount   = "account_new"           // the merchant's own account was registered lately
 )
 
 // Rules of velocity: within a day, so many withdrawals of a merchant to one
@@ -87,6 +91,11 @@ type Request struct {
 	Test     bool
 	Beneficiary
 	CreatedBy string
+	// Settles says that it pays the merchant its own balance: its id begins with
+	// SettlementPrefix, and no other's may.
+	Settles bool
+	// Reason is one that the caller has for a person to approve it; empty for none.
+	Reason string
 }
 
 // digest is what tells the request from another under the same id.
@@ -98,6 +107,9 @@ func (r *Request) digest() [32]byte {
 // request again gives the same withdrawal. A *Refusal says why there is none.
 func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 	dir := o.Directory.Current()
+	if r.Settlement() != r.Settles {
+		return nil, refuse(IDReserved, "withdrawal_id must not begin with %s: such ids are the gateway's own", SettlementPrefix)
+	}
 	merchant := dir.Merchant(r.Merchant)
 	if merchant == nil || merchant.Retired {
 		return nil, refuse(MethodOff, "This merchant pays nothing out")
@@ -129,7 +141,7 @@ func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 			Beneficiary: r.Beneficiary, Request: r.digest(), State: New, CreatedBy: r.CreatedBy, CreatedAt: now, Desk: desk.ID,
 		}
 		if !r.Test {
-			made.Fee = merchant.Fee.WithdrawalFixed
+			made.Fee = merchant.Fee.OfWithdrawal(r.Amount)
 		}
 		if err := check(made, desk, f); err != nil {
 			return nil, err
@@ -137,14 +149,19 @@ func (o *Office) Create(ctx context.Context, r Request) (*Withdrawal, error) {
 		if made.Reasons, err = suspicions(made, desk, f); err != nil {
 			return nil, err
 		}
+		if r.Reason != "" && !r.Test {
+			made.Reasons = append(made.Reasons, r.Reason)
+		}
 		c := o.change(made, now)
 		if err := c.post(dir, ledger.WithdrawalHeld, ledger.MerchantCode(r.Merchant), ledger.HoldCode(r.Merchant), made.Held()); err != nil {
 			return nil, err
 		}
 		c.record(r.CreatedBy, "withdrawal.created", "held "+made.Held().String()+" "+strings.Join(made.Reasons, ","))
+		c.tell()
 		if len(made.Reasons) == 0 {
 			made.State, made.ApprovedBy, made.ApprovedAt, made.AskAt = Approved, "policy", now, now
 			c.record("policy", "withdrawal.approved", "up to "+desk.ApproveAbove.String()+" no person is asked")
+			c.tell()
 		}
 		return &c.Changes, nil
 	})
@@ -178,6 +195,8 @@ func check(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) error {
 		return refuse(AmountTooSmall, "The amount is below the least of %s", desk.Min)
 	case desk.Max > 0 && w.Amount > desk.Max:
 		return refuse(AmountTooLarge, "The amount is above the most of %s", desk.Max)
+	case desk.WalletDay > 0 && w.Amount > desk.WalletDay:
+		return refuse(AmountTooLarge, "The amount is above the most of %s", desk.WalletDay)
 	case !known:
 		return refuse(BankUnknown, "The IFSC %s is of no bank that is known: check it", w.IFSC)
 	case strings.Count(string(w.Account), string(w.Account[:1])) == len(w.Account):
@@ -186,9 +205,9 @@ func check(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) error {
 		return nil
 	case desk.MerchantDay > 0 && f.MerchantToday > desk.MerchantDay-w.Amount:
 		return refuse(DayLimit, "The most for a day of %s is reached: try tomorrow", desk.MerchantDay)
-	case desk.LabelDay > 0 && f.LabelToday > desk.LabelDay-w.Amount:
+	case desk.LabelDay > 0 && !w.Settlement() && f.LabelToday > desk.LabelDay-w.Amount:
 		return refuse(DayLimit, "The most for a day and payer of %s is reached: try tomorrow", desk.LabelDay)
-	case f.Available < w.Held():
+	case f.Available-w.Amount < w.Fee: // their sum could be more than a number holds
 		return refuse(InsufficientBalance, "Insufficient balance")
 	default:
 		return nil
@@ -205,13 +224,15 @@ func suspicions(w *Withdrawal, desk *directory.PayoutDesk, f *Facts) (reasons []
 	if err != nil {
 		return nil, err
 	}
+	// What falls due by schedule goes to one account, and may be as much as before.
+	scheduled := w.Settlement() && w.CreatedBy == ScheduleActor
 	for _, s := range []struct {
 		when   bool
 		reason string
 	}{
 		{w.Amount > desk.ApproveAbove, ReasonAmount},
-		{f.SameLately > 0, ReasonDuplicate},
-		{f.AccountLately >= mostToAccount, ReasonVelocity},
+		{f.SameLately > 0 && !scheduled, ReasonDuplicate},
+		{f.AccountLately >= mostToAccount && !scheduled, ReasonVelocity},
 		{!bank.Instant, ReasonBank},
 	} {
 		if s.when {
@@ -238,29 +259,32 @@ func (o *Office) Cancel(ctx context.Context, id int64, actor, why string) (*With
 	return o.move(ctx, id, Canceled, actor, why, nil)
 }
 
+// byHand is who was given a withdrawal that a person pays.
+const byHand = "hand"
+
 // Hand marks a withdrawal as handed over: a person pays it in the bank's portal,
 // or it is in a file for it. Whether it was paid is told by Settle. One that is
-// handed over already is refused: whoever did it pays it.
+// handed over already is refused: whoever has it may have paid it. A test is,
+// too: what a person or a file pays is real.
 func (o *Office) Hand(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
 	return o.HandFrom(ctx, id, "", actor, why)
 }
 
-// HandFrom is Hand with the wallet that pays.
+// HandFrom is Hand with the wallet that pays; empty for any that can.
 func (o *Office) HandFrom(ctx context.Context, id int64, wallet, actor, why string) (*Withdrawal, error) {
-	handed := false
-	w, err := o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
-		handed = true
-		w.SentAt, w.AskAt, w.Tries = c.now, time.Time{}, w.Tries+1
+	return o.moveFrom(ctx, id, Processing, wallet, actor, why, func(c *changing, w *Withdrawal) error {
+		if w.Test {
+			return refuse(TestOnly, "Withdrawal %d is a test: the gateway plays it, nobody pays it", w.ID)
+		}
+		w.SentAt, w.AskAt, w.Tries, w.SentBy, w.Why = c.now, time.Time{}, w.Tries+1, byHand, ""
 		return nil
 	})
-	if err == nil && !handed {
-		return nil, refuse(WrongState, "Withdrawal %d is handed over already: look what became of it before it is paid twice", id)
-	}
-	return w, err
 }
 
 // Settle ends a withdrawal that was handed over, on a provider's or a person's
-// definite word: Paid or Refused. A paid one that came back is Refused, too.
+// definite word: Paid or Refused. A paid one that came back is Refused, too. That
+// one was paid of which the books say otherwise is refused and kept as a doubt:
+// no balance changes, and a person looks at it.
 func (o *Office) Settle(ctx context.Context, id int64, answer Answer, actor string) (*Withdrawal, error) {
 	to := Success
 	switch answer.Standing {
@@ -275,6 +299,72 @@ func (o *Office) Settle(ctx context.Context, id int64, answer Answer, actor stri
 		keep(&w.BankRef, answer.BankRef)
 		return nil
 	})
+}
+
+// Hear is Settle on the word of a bank's file, which may be an old one: that a
+// withdrawal was refused which counts as paid is kept as a doubt. A statement, or
+// a person by Settle, says that it came back.
+func (o *Office) Hear(ctx context.Context, id int64, answer Answer, actor string) (*Withdrawal, error) {
+	var heard *Withdrawal
+	err := o.Store.ChangeWithdrawal(ctx, Find{ID: id}, func(f *Facts) (*Changes, error) {
+		heard = f.Withdrawal
+		if heard == nil || heard.State != Success || answer.Standing != Refused {
+			heard = nil
+			return nil, nil
+		}
+		c := o.change(heard, o.now())
+		if heard.Test || !o.doubt(ctx, c, actor, actor+" brought a file that says that it was refused, while it was success") {
+			return nil, nil
+		}
+		return &c.Changes, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if heard != nil {
+		return heard, refuse(WrongState, "Withdrawal %d counts as paid: it is kept as contested, see what the bank says", id)
+	}
+	return o.Settle(ctx, id, answer, actor)
+}
+
+// Clear says that a person looked at a withdrawal that is contested. One that is
+// still to be paid goes on.
+func (o *Office) Clear(ctx context.Context, id int64, actor, why string) (*Withdrawal, error) {
+	var cleared *Withdrawal
+	err := o.Store.ChangeWithdrawal(ctx, Find{ID: id}, func(f *Facts) (*Changes, error) {
+		w := f.Withdrawal
+		if cleared = w; w == nil {
+			return nil, ErrNoWithdrawal
+		}
+		if !w.Contested {
+			return nil, refuse(WrongState, "Withdrawal %d is not contested", w.ID)
+		}
+		c := o.change(w, o.now())
+		w.Contested = false
+		if w.State == Approved || w.State == Processing && w.SentBy != byHand {
+			w.AskAt = c.now
+		}
+		c.record(actor, "payout.cleared", why)
+		return &c.Changes, nil
+	})
+	return cleared, err
+}
+
+// doubt keeps what was told of a withdrawal that the books do not say; false where
+// it was told before. A person looks at it, and until then it is not sent.
+func (o *Office) doubt(ctx context.Context, c *changing, actor, told string) bool {
+	w := c.Withdrawal
+	told = strings.Join(strings.Fields(told), " ") // a line each
+	if slices.Contains(w.Doubts, told) {
+		return false
+	}
+	w.Doubts, w.Contested = append(w.Doubts, told), true
+	if w.State == Approved {
+		w.AskAt = time.Time{}
+	}
+	c.record(actor, "payout.contested", told)
+	o.Log.ErrorContext(ctx, "a withdrawal is contested: a person has to look at it", "withdrawal", w.ID, "state", string(w.State), "told", told)
+	return true
 }
 
 func keep(have *string, told string) {
@@ -292,7 +382,8 @@ func (o *Office) move(ctx context.Context, id int64, to State, actor, why string
 // moveFrom is move with the wallet that is to pay; empty for any that can.
 func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor, why string, also func(*changing, *Withdrawal) error) (*Withdrawal, error) {
 	var moved *Withdrawal
-	find := Find{ID: id}
+	var refusal *Refusal // with which something is kept
+	find := Find{ID: id, Today: startOfDay(o.now())}
 	if wallet != "" {
 		find.Wallets = []string{wallet}
 	} else if to == Processing {
@@ -300,16 +391,26 @@ func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor
 	}
 	err := o.Store.ChangeWithdrawal(ctx, find, func(f *Facts) (*Changes, error) {
 		w := f.Withdrawal
-		if moved = w; w == nil {
+		if moved, refusal = w, nil; w == nil {
 			return nil, ErrNoWithdrawal
 		}
-		if w.State == to {
-			return nil, nil
-		}
-		if !w.State.May(to) {
-			return nil, refuse(WrongState, "Withdrawal %d is %s and can't become %s", w.ID, w.State, to)
-		}
 		c := o.change(w, o.now())
+		switch {
+		case w.State == to && to == Processing:
+			return nil, refuse(WrongState, "Withdrawal %d is handed over already: it may have been paid", w.ID)
+		case w.State == to:
+			return nil, nil
+		case !w.State.May(to) && to == Success:
+			refusal = refuse(WrongState, "Withdrawal %d is %s and can't become %s: it is kept as contested, see what the bank says", w.ID, w.State, to)
+			if w.Test || !o.doubt(ctx, c, actor, fmt.Sprintf("%s says that it was paid, while it was %s", actor, w.State)) {
+				return nil, nil
+			}
+			return &c.Changes, nil
+		case !w.State.May(to):
+			return nil, refuse(WrongState, "Withdrawal %d is %s and can't become %s", w.ID, w.State, to)
+		case w.Contested && !to.settles():
+			return nil, refuse(InDoubt, "Withdrawal %d is contested: see why with milaan payout list, then milaan payout clear %d", w.ID, w.ID)
+		}
 		if err := o.enter(c, f, to); err != nil {
 			return nil, err
 		}
@@ -322,8 +423,12 @@ func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor
 			w.Why = why
 		}
 		c.record(actor, "withdrawal."+string(to), why)
+		c.tell()
 		return &c.Changes, nil
 	})
+	if err == nil && refusal != nil {
+		err = refusal
+	}
 	return moved, err
 }
 
@@ -337,16 +442,19 @@ func (o *Office) enter(c *changing, f *Facts, to State) error {
 		w.SettledAt, w.AskAt, w.RatesID = c.now, time.Time{}, o.RatesID()
 		c.Announce = true
 	}
+	if to == Success {
+		w.PaidAt, w.Why = c.now, ""
+	}
 	merchant, hold := ledger.MerchantCode(w.Merchant), ledger.HoldCode(w.Merchant)
 	switch {
 	case w.Test:
 		return nil
 	case to == Processing:
 		if w.Wallet == "" {
-			w.Wallet = choose(dir, w, f.WalletBalances)
+			w.Wallet = choose(dir, w, f)
 		}
 		if w.Wallet == "" {
-			return refuse(InsufficientBalance, "No wallet of the desk holds %s: move money to one, or give the desk another", w.Amount)
+			return refuse(InsufficientBalance, "No wallet of the desk holds %s and may still pay it today: move money to one, or give the desk another", w.Amount)
 		}
 		return nil
 	case to == Success:
@@ -366,9 +474,11 @@ func (o *Office) enter(c *changing, f *Facts, to State) error {
 	}
 }
 
-// choose picks the wallet that pays: of those that the desk may use and that
-// hold enough, the fullest.
-func choose(dir *directory.Snapshot, w *Withdrawal, balances map[string]money.Paise) string {
+// choose picks the wallet that pays: of those that the desk may use, that hold
+// enough and have not paid too much today, the fullest. A desk without wallets of
+// its own uses the merchant's.
+func choose(dir *directory.Snapshot, w *Withdrawal, f *Facts) string {
+	balances := f.WalletBalances
 	var desk *directory.PayoutDesk
 	for _, d := range dir.Payouts {
 		if d.ID == w.Desk {
@@ -378,10 +488,17 @@ func choose(dir *directory.Snapshot, w *Withdrawal, balances map[string]money.Pa
 	best := ""
 	for id, balance := range balances {
 		wallet := dir.Wallet(id)
-		if wallet == nil || balance < w.Amount || wallet.Currency != w.Currency {
+		if wallet == nil || wallet.Retired || balance < w.Amount || wallet.Currency != w.Currency {
 			continue
 		}
-		if desk != nil && len(desk.Wallets) > 0 && !slices.Contains(desk.Wallets, id) {
+		if desk == nil || len(desk.Wallets) == 0 {
+			if !wallet.Serves(w.Merchant) {
+				continue
+			}
+		} else if !slices.Contains(desk.Wallets, id) {
+			continue
+		}
+		if desk != nil && desk.WalletDay > 0 && f.WalletToday[id] > desk.WalletDay-w.Amount {
 			continue
 		}
 		if best == "" || balance > balances[best] || balance == balances[best] && id < best {
@@ -404,10 +521,11 @@ func (o *Office) payers() []string {
 type changing struct {
 	Changes
 	now time.Time
+	dir *directory.Snapshot
 }
 
 func (o *Office) change(w *Withdrawal, now time.Time) *changing {
-	return &changing{Changes: Changes{Withdrawal: w}, now: now}
+	return &changing{Changes: Changes{Withdrawal: w}, now: now, dir: o.Directory.Current()}
 }
 
 // post adds a posting by the codes of its accounts; an amount of 0 adds none.

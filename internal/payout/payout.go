@@ -39,6 +39,9 @@ const (
 // Final reports whether the state is one that a postback tells of.
 func (s State) Final() bool { return s == Success || s == Failed || s == Canceled }
 
+// settles reports whether the state says what became of the money.
+func (s State) settles() bool { return s == Success || s == Failed }
+
 // next are the states that may follow each.
 var next = map[State][]State{
 	New:        {Approved, Canceled},
@@ -91,16 +94,31 @@ type Withdrawal struct {
 	// ProviderRef is the provider's own id, BankRef the bank's reference (UTR).
 	ProviderRef string
 	BankRef     string
-	Why         string // it failed or was canceled; shown to the operator
-	// MovementID is the line of a statement that shows it; 0 before.
+	Why         string // it failed, was canceled or waits; shown to the operator
+	// MovementID is the line of a statement that shows it, BackID the one that
+	// brought it back; 0 before.
 	MovementID int64
+	BackID     int64
+	// Taken says that its provider once said that it has the order: it is never
+	// sent again then, whatever the provider says later.
+	Taken bool
+	// SentBy is who was given it: a desk as it then was, or a person (byHand). Only
+	// who was given it can say that it is not there.
+	SentBy string
+	// Doubts are what was told of it that the books do not say, such as that it was
+	// paid after it failed. Contested says that a person still has to look: until
+	// then it is not sent.
+	Doubts    []string
+	Contested bool
 
 	CreatedBy  string // "api", "operator:NAME"
 	ApprovedBy string
 	CreatedAt  time.Time
 	ApprovedAt time.Time
 	SentAt     time.Time
-	SettledAt  time.Time
+	// PaidAt is when it was paid, though it may have come back since.
+	PaidAt    time.Time
+	SettledAt time.Time
 	// AskAt is when it is sent, or its provider asked again.
 	AskAt   time.Time
 	RatesID int64 // the exchange rates of its settling

@@ -16,7 +16,8 @@ type Provider interface {
 	// Send hands an order over. It may be called again with the same order after a
 	// crash or an unclear answer, and must not pay twice then: the order's
 	// reference is the provider's idempotency key. An error says that nothing is
-	// known, unless it is ErrNotSent.
+	// known, unless it is ErrNotSent. One with a method RetryAfter() time.Duration
+	// says how long the provider wants to be left alone.
 	Send(ctx context.Context, order Order) (Answer, error)
 	// Ask asks what became of an order that was, or may have been, sent. The
 	// answer Absent says for certain that the provider has no such order.
@@ -25,6 +26,12 @@ type Provider interface {
 
 // ErrNotSent is wrapped by errors of Send that are certain: the order never left.
 var ErrNotSent = errors.New("the order was not sent")
+
+// busy is an error by which a provider asks to be left alone for a while.
+type busy interface {
+	error
+	RetryAfter() time.Duration
+}
 
 // Order is a withdrawal as a provider is given it.
 type Order struct {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -35,8 +36,11 @@ type Store interface {
 	// MerchantBalance gives what a merchant may withdraw, and what is held, in
 	// paise.
 	MerchantBalance(ctx context.Context, merchant string) (available, held money.Paise, err error)
+	// ContestedWithdrawals lists withdrawals that a person has to look at, by id from
+	// after the given one on.
+	ContestedWithdrawals(ctx context.Context, after int64, limit int) ([]*Withdrawal, error)
 	// Explanations lists withdrawals that a movement of a statement may be: those of
-	// the references or the UTR, of that amount, that were handed over.
+	// the references or the UTR, of that amount, in any state.
 	Explanations(ctx context.Context, references []string, utr upi.UTR, amount money.Paise) ([]*Withdrawal, error)
 	// ReserveIDs gives n ids that nobody else has, counted from the first.
 	ReserveIDs(ctx context.Context, n int64) (first int64, err error)
@@ -69,8 +73,9 @@ type Facts struct {
 	// SameLately counts those of the amount to the account, AccountLately all of
 	// the merchant to the account.
 	SameLately, AccountLately int
-	// WalletBalances are what the wallets hold.
-	WalletBalances map[string]money.Paise
+	// WalletBalances are what the wallets hold, WalletToday what the withdrawal's
+	// desk has paid from them today.
+	WalletBalances, WalletToday map[string]money.Paise
 	// Movement is the line of a statement; nil where it is explained already.
 	Movement *Movement
 }
@@ -91,6 +96,8 @@ type Changes struct {
 	Audit      []audit.Entry
 	// Announce has the merchant told by a postback.
 	Announce bool
+	// Webhooks are what webhooks are told of it.
+	Webhooks []webhook.Event
 	// Explains says that the movement is the withdrawal's.
 	Explains bool
 }

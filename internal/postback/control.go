@@ -12,6 +12,7 @@ import (
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 )
 
@@ -19,8 +20,8 @@ import (
 var (
 	// ErrNoPostback: there is no postback with that number.
 	ErrNoPostback = errors.New("there is no postback with that number: milaan postbacks list shows them")
-	// ErrNoMerchant: there is no merchant with that id.
-	ErrNoMerchant = errors.New("there is no merchant with that id")
+	// ErrNoMerchant: there is no merchant with that id, and no webhook.
+	ErrNoMerchant = errors.New("there is no merchant or webhook with that id")
 	// ErrNothing: the endpoint is not in a state that the word could change.
 	ErrNothing = errors.New("nothing to do")
 	// ErrNoAddress: there is nothing to send to, or to sign with.
@@ -54,9 +55,10 @@ type Filter struct {
 // Summary is a postback in a list.
 type Summary struct {
 	ID          int64
-	Merchant    string
-	Told        string // of a withdrawal its state: success, failed or canceled; else empty
-	CustomID    string // or the withdrawal's id
+	Merchant    string       // the key of its destination
+	Webhook     webhook.Type // of a webhook's event; else empty
+	Told        string       // of a withdrawal its state: success, failed or canceled; else empty
+	CustomID    string       // or the withdrawal's id
 	Amount      money.Paise
 	State       State
 	Attempts    int       // since it was first or last sent afresh
@@ -132,15 +134,18 @@ func (c *Control) Inspect(ctx context.Context, id int64) (*Detail, error) {
 	if d.BodyKept = len(d.Body) > 0; d.BodyKept {
 		return d, nil
 	}
-	m, err := c.merchant(d.Merchant)
+	to, err := c.destination(d.Merchant)
 	if err != nil {
 		return nil, err
+	}
+	if to.merchant == nil {
+		return nil, fmt.Errorf("event %d has lost its body: run milaan verify", id)
 	}
 	rates, err := c.rates.Rates(ctx, d.Event.RatesID)
 	if err != nil {
 		return nil, fmt.Errorf("read exchange rates %d: %w", d.Event.RatesID, err)
 	}
-	d.Body = AppendBody(nil, &d.Event, m, rates)
+	d.Body = AppendBody(nil, &d.Event, to.merchant, rates)
 	return d, nil
 }
 
@@ -179,7 +184,7 @@ const resendPage = 500
 // ResendRange has all postbacks of a merchant sent again that were written in
 // From <= t < To and are in the filter's state, or in any; it reports how many.
 func (c *Control) ResendRange(ctx context.Context, actor string, f Filter) (sent int64, err error) {
-	if _, err := c.merchant(f.Merchant); err != nil {
+	if _, err := c.destination(f.Merchant); err != nil {
 		return 0, err
 	}
 	for f.Limit = resendPage; ; {
@@ -203,31 +208,26 @@ func (c *Control) ResendRange(ctx context.Context, actor string, f Filter) (sent
 // Test sends a merchant a postback that is of no deposit, once, and tells what
 // came of it. It is signed like any other; its order, label and comment say
 // that it is a test, its UTR is no UTR, and its webhook-id begins with "test_".
-// A merchant that looks the order up finds none.
+// A merchant that looks the order up finds none. A webhook is sent an event of
+// type webhook.test.
 func (c *Control) Test(ctx context.Context, actor, merchant string) (Attempt, error) {
-	m, err := c.merchant(merchant)
+	to, err := c.destination(merchant)
 	if err != nil {
 		return Attempt{}, err
 	}
-	target, ok := address(m)
-	if !ok {
-		return Attempt{}, fmt.Errorf("merchant %s %w", merchant, ErrNoAddress)
+	if to.target == nil {
+		return Attempt{}, fmt.Errorf("%s %w", name(merchant), ErrNoAddress)
 	}
 	rates, err := fx.Bundled()
 	if err != nil {
 		return Attempt{}, err
 	}
-	if err := c.store.AppendAudit(ctx, c.entry(actor, "postback.tested", 0, "merchant "+merchant)); err != nil {
+	if err := c.store.AppendAudit(ctx, c.entry(actor, "postback.tested", 0, name(merchant))); err != nil {
 		return Attempt{}, err
 	}
 	began := c.moment()
 	id := testPrefix + rand.Text()
-	probe := message{
-		method: "upi", amount: money.Rupee, currency: money.INR, label: testLabel, direction: "ingoing",
-		createdAt: began, activatedAt: began, transactionID: "000000000000", customOrderID: id,
-		comment: "This is a test: no money came, and there is no such order.",
-	}
-	got, err := c.clients.send(ctx, target, m, id, began, probe.appendBody(nil, m, rates))
+	got, err := c.clients.send(ctx, to, id, began, to.probe(id, began, rates))
 	return Attempt{Number: 1, At: began, Latency: c.now().Sub(began), Status: got.status, Error: shortError(err), Answer: got.kept()}, nil
 }
 
@@ -249,9 +249,15 @@ func (c *Control) Resume(ctx context.Context, actor, merchant string) error {
 }
 
 // Enable opens an endpoint that was disabled or fails, and takes up again what
-// died of its URL being refused.
+// died of its URL being refused. Of one that was disabled webhooks are told.
 func (c *Control) Enable(ctx context.Context, actor, merchant string) error {
-	err := c.set(ctx, actor, "endpoint.enabled", merchant, EndpointOpen, EndpointDisabled, EndpointFailing)
+	err := c.set(ctx, actor, enabled, merchant, EndpointOpen, EndpointDisabled)
+	if errors.Is(err, ErrNothing) {
+		err = c.set(ctx, actor, enabled, merchant, EndpointOpen, EndpointFailing)
+	}
+	if errors.Is(err, ErrNothing) {
+		err = fmt.Errorf("%w: the endpoint of %s is not disabled or failing", ErrNothing, name(merchant))
+	}
 	if err != nil && !errors.Is(err, ErrNothing) {
 		return err
 	}
@@ -267,25 +273,33 @@ func (c *Control) Enable(ctx context.Context, actor, merchant string) error {
 			return err
 		}
 		if errors.Is(err, ErrNothing) {
-			err = c.store.AppendAudit(ctx, c.entry(actor, "endpoint.enabled", 0, "merchant "+merchant))
+			err = c.store.AppendAudit(ctx, c.entry(actor, enabled, 0, name(merchant)))
 		}
 	}
 	return err
 }
 
+const enabled = string(webhook.EndpointEnabled)
+
 func (c *Control) set(ctx context.Context, actor, action, merchant string, to EndpointState, over ...EndpointState) error {
-	m, err := c.merchant(merchant)
+	d, err := c.destination(merchant)
 	if err != nil {
 		return err
 	}
-	e := Endpoint{Merchant: merchant, Target: Target(m.PostbackURL), State: to, Since: c.moment(), Why: "by " + actor}
-	done, err := c.store.SetEndpoint(ctx, e, over, c.entry(actor, action, 0, "merchant "+merchant))
+	e := Endpoint{Merchant: merchant, Target: Target(d.url), State: to, Since: c.moment(), Why: "by " + actor}
+	entry := c.entry(actor, action, 0, name(merchant))
+	entry.At = e.Since
+	var told []webhook.Event
+	if action == enabled && over[0] == EndpointDisabled {
+		told = news(c.directory.Current(), webhook.EndpointEnabled, e)
+	}
+	done, err := c.store.SetEndpoint(ctx, e, over, told, entry)
 	if err == nil && !done {
 		words := make([]string, len(over))
 		for i, state := range over {
 			words[i] = string(state)
 		}
-		return fmt.Errorf("%w: the endpoint of merchant %s is not %s", ErrNothing, merchant, strings.Join(words, " or "))
+		return fmt.Errorf("%w: the endpoint of %s is not %s", ErrNothing, name(merchant), strings.Join(words, " or "))
 	}
 	return err
 }
@@ -304,8 +318,8 @@ func CurrentEndpoints(ctx context.Context, store Store, dir *directory.Snapshot)
 	}
 	current := list[:0]
 	for _, e := range list {
-		m := dir.Merchant(e.Merchant)
-		if m != nil && !m.Retired && (e.State == EndpointPaused || e.Target == Target(m.PostbackURL)) {
+		to := find(dir, e.Merchant)
+		if to != nil && !to.retired(dir) && (e.State == EndpointPaused || e.Target == Target(to.url)) {
 			current = append(current, e)
 		}
 	}
@@ -314,22 +328,22 @@ func CurrentEndpoints(ctx context.Context, store Store, dir *directory.Snapshot)
 
 // PublicKey is what a merchant verifies the ed25519 signature with (whpk_…).
 func (c *Control) PublicKey(merchant string) (string, error) {
-	m, err := c.merchant(merchant)
+	to, err := c.destination(merchant)
 	if err != nil {
 		return "", err
 	}
-	key := signing(m).PublicKey()
+	key := to.secrets.PublicKey()
 	if key == "" {
-		return "", fmt.Errorf("postbacks of merchant %s have no ed25519 signature: apply postback.ed25519: on first", merchant)
+		return "", fmt.Errorf("what goes to %s has no ed25519 signature: apply ed25519: on in its postback or webhook first", name(merchant))
 	}
 	return key, nil
 }
 
-func (c *Control) merchant(id string) (*directory.Merchant, error) {
-	if m := c.directory.Current().Merchant(id); m != nil {
-		return m, nil
+func (c *Control) destination(key string) (*destination, error) {
+	if d := find(c.directory.Current(), key); d != nil {
+		return d, nil
 	}
-	return nil, fmt.Errorf("%w: %s", ErrNoMerchant, id)
+	return nil, fmt.Errorf("%w: %s", ErrNoMerchant, key)
 }
 
 // moment is the time as the engines keep it.

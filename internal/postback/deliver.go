@@ -14,8 +14,6 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json"
-
-	"github.com/milaan/milaan/internal/directory"
 )
 
 const (
@@ -60,13 +58,12 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 		}
 	}()
 
-	merchant := w.Directory.Current().Merchant(job.Merchant)
-	if merchant == nil {
+	to := find(w.Directory.Current(), job.Merchant)
+	if to == nil {
 		w.Log.WarnContext(ctx, "a postback's merchant is not known yet", "event", job.ID, "merchant", job.Merchant)
 		return w.putOff(result, setback), a
 	}
-	target, ok := w.endpoint(merchant)
-	if !ok {
+	if !w.open(to) {
 		w.Metrics.Held.Inc()
 		return w.hold(result), a
 	}
@@ -77,14 +74,14 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 			w.Log.ErrorContext(ctx, "a postback can't be made", "event", job.ID, "merchant", job.Merchant, "error", err)
 			return w.putOff(result, setback), a
 		}
-		body = AppendBody(nil, &job.Event, merchant, rates)
+		body = AppendBody(nil, &job.Event, to.merchant, rates)
 	}
 
 	began := w.now()
 	if job.Attempts == 0 {
 		w.Metrics.Delay.Observe(began.Sub(job.ActivatedAt).Seconds())
 	}
-	got, err := w.clients.send(ctx, target, merchant, job.MessageID(), began, body)
+	got, err := w.clients.send(ctx, to, job.MessageID(), began, body)
 	if err != nil && job.Body == nil {
 		result.Body = body
 	}
@@ -96,22 +93,20 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 		Status: got.status, Error: shortError(err), Answer: got.kept(),
 	}
 	a.outcome = outcome{tried: true, succeeded: err == nil, took: result.Attempt.Latency, quiet: got.pause(w.now())}
-	a.url, a.gone, a.err = merchant.PostbackURL, got.status == http.StatusGone, result.Attempt.Error
-	return w.conclude(ctx, result, merchant, &a, err), a
+	a.url, a.gone, a.err = to.url, got.status == http.StatusGone, result.Attempt.Error
+	return w.conclude(ctx, result, to, &a, err), a
 }
 
-// endpoint is where a merchant takes its postbacks now. It reports false while
-// there is no such place, or nothing may be sent there.
-func (w *Worker) endpoint(m *directory.Merchant) (*url.URL, bool) {
-	target, ok := address(m)
-	if !ok {
-		return nil, false
+// open reports whether events may be sent to a destination now.
+func (w *Worker) open(d *destination) bool {
+	if d == nil || d.target == nil {
+		return false
 	}
-	switch w.standings.of(m.ID, m.PostbackURL).State {
+	switch w.standings.of(d.key, d.url).State {
 	case EndpointPaused, EndpointDisabled:
-		return nil, false
+		return false
 	default:
-		return target, true
+		return true
 	}
 }
 
@@ -129,8 +124,8 @@ func (w *Worker) hold(result Result) Result {
 }
 
 // conclude draws the consequence of an attempt.
-func (w *Worker) conclude(ctx context.Context, result Result, m *directory.Merchant, a *attempted, err error) Result {
-	wait, again := w.Schedule.For(m.PostbackWaits).After(result.Attempt.Number)
+func (w *Worker) conclude(ctx context.Context, result Result, to *destination, a *attempted, err error) Result {
+	wait, again := w.Schedule.For(to.waits).After(result.Attempt.Number)
 	outcome := "failed"
 	switch {
 	case a.succeeded:
@@ -196,10 +191,10 @@ func (r *reply) pause(now time.Time) time.Duration {
 }
 
 // send makes one attempt. The error says why the merchant did not confirm.
-func (c *clients) send(ctx context.Context, target *url.URL, m *directory.Merchant, id string, at time.Time, body []byte) (reply, error) {
+func (c *clients) send(ctx context.Context, to *destination, id string, at time.Time, body []byte) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.target.String(), bytes.NewReader(body))
 	if err != nil {
 		return reply{}, err
 	}
@@ -208,9 +203,9 @@ func (c *clients) send(ctx context.Context, target *url.URL, m *directory.Mercha
 	// Not sent: it tells the transport that a request may be repeated on a new
 	// connection when the kept one turns out closed.
 	req.Header["Idempotency-Key"] = []string{}
-	Sign(req.Header, signing(m), id, at, body)
+	Sign(req.Header, to.secrets, id, at, body)
 
-	client, err := c.of(m)
+	client, err := c.of(to)
 	if err != nil {
 		return reply{}, err
 	}
@@ -222,8 +217,11 @@ func (c *clients) send(ctx context.Context, target *url.URL, m *directory.Mercha
 	got := reply{status: resp.StatusCode, retryAfter: resp.Header.Get("Retry-After")}
 	got.answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
-	case resp.StatusCode != http.StatusOK:
-		return got, fmt.Errorf("answered %d instead of 200", resp.StatusCode)
+	case !to.taken(resp.StatusCode):
+		return got, fmt.Errorf("answered %d instead of %s", resp.StatusCode, to.wanted())
+	case to.merchant == nil: // what it says beside that is nobody's business
+		got.answer = got.answer[:min(len(got.answer), maxAnswer)]
+		return got, nil
 	case err != nil:
 		return got, fmt.Errorf("read the answer: %w", err)
 	case len(got.answer) > maxAnswer:

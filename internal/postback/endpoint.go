@@ -3,11 +3,8 @@ package postback
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"net/url"
 	"sync"
 	"time"
-
-	"github.com/milaan/milaan/internal/directory"
 )
 
 // disableAfter is how long an endpoint may fail before it is given up, as
@@ -31,9 +28,10 @@ const (
 	EndpointDisabled EndpointState = "disabled"
 )
 
-// Endpoint is where a merchant's endpoint stands, where that is not open.
+// Endpoint is where a merchant's endpoint, or a webhook, stands, where that is
+// not open.
 type Endpoint struct {
-	Merchant string
+	Merchant string // the key of its destination
 	// Target tells the URL that this is about from the merchant's next one,
 	// without telling the URL, which may carry a token; see [Target]. Whatever
 	// was true of another URL is not true of this one, a pause excepted.
@@ -43,25 +41,13 @@ type Endpoint struct {
 	Why    string
 }
 
+// Name is the endpoint for people: "merchant shop", or "webhook shop/hook1".
+func (e Endpoint) Name() string { return name(e.Merchant) }
+
 // Target is a URL's digest.
 func Target(address string) string {
 	sum := sha256.Sum256([]byte(address))
 	return hex.EncodeToString(sum[:16])
-}
-
-// address is where a merchant takes its postbacks, as its settings have it. It
-// reports false while there is no such place: no merchant (retired, or not yet
-// known here), no usable URL, or no key to sign with, without which anybody
-// could.
-func address(m *directory.Merchant) (*url.URL, bool) {
-	if m == nil || m.Retired || m.Secrets.PrivateKey == "" {
-		return nil, false
-	}
-	target, err := url.Parse(m.PostbackURL)
-	if err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http" {
-		return nil, false
-	}
-	return target, true
 }
 
 // standings are the endpoints that are not open, as the store had them last.

@@ -197,7 +197,7 @@ func TestGoneEndpointIsDisabled(t *testing.T) {
 		"enabled": func(t *testing.T, o *outbox, _ *shops) {
 			t.Helper()
 			e := postback.Endpoint{Merchant: "shop", Target: postback.Target("https://shop.example/"), State: postback.EndpointOpen}
-			if done, err := o.SetEndpoint(t.Context(), e, []postback.EndpointState{postback.EndpointDisabled}); err != nil || !done {
+			if done, err := o.SetEndpoint(t.Context(), e, []postback.EndpointState{postback.EndpointDisabled}, nil); err != nil || !done {
 				t.Error(done, err)
 			}
 		},

@@ -3,6 +3,7 @@ package postback
 import (
 	"time"
 
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -11,8 +12,14 @@ import (
 // of, besides the merchant's own keys and zone, so that a body can be made
 // again, byte for byte, at any later time.
 type Event struct {
-	ID       int64 // the deposit's id, or one of its own for a withdrawal's
+	ID int64 // the deposit's id, or one of its own for a withdrawal's
+	// Merchant is the key of its [Destination]: the merchant's id or, of a webhook's
+	// event, the webhook's key.
 	Merchant string
+	// Webhook is the type of a webhook's event; empty where it is the protocol's
+	// postback. Its body is kept from the start: of what follows only the times are
+	// set then, both when it was written.
+	Webhook  webhook.Type
 	Method   string // wallet_type
 	Label    string
 	CustomID string // custom_transaction_id

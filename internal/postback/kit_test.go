@@ -22,6 +22,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -32,6 +33,7 @@ type outbox struct {
 	rows      map[int64]*row
 	endpoints map[string]postback.Endpoint
 	audit     []audit.Entry
+	told      []webhook.Event
 	failing   int // Records to refuse
 	blind     int // look-ups to refuse
 	recorded  chan postback.Result
@@ -114,7 +116,7 @@ func (o *outbox) Endpoints(ctx context.Context) ([]postback.Endpoint, error) {
 	return slices.Collect(maps.Values(o.endpoints)), ctx.Err()
 }
 
-func (o *outbox) SetEndpoint(ctx context.Context, e postback.Endpoint, over []postback.EndpointState, entries ...audit.Entry) (bool, error) {
+func (o *outbox) SetEndpoint(ctx context.Context, e postback.Endpoint, over []postback.EndpointState, told []webhook.Event, entries ...audit.Entry) (bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	was, found := o.endpoints[e.Merchant]
@@ -129,6 +131,7 @@ func (o *outbox) SetEndpoint(ctx context.Context, e postback.Endpoint, over []po
 		delete(o.endpoints, e.Merchant)
 	}
 	o.audit = append(o.audit, entries...)
+	o.told = append(o.told, told...)
 	return true, ctx.Err()
 }
 

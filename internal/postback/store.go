@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/audit"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // State is where an event stands in the outbox.
@@ -56,10 +57,10 @@ type Store interface {
 	// Endpoints lists the endpoints that are not open.
 	Endpoints(ctx context.Context) ([]Endpoint, error)
 	// SetEndpoint stores where an endpoint stands, EndpointOpen included, and
-	// writes the audit entries, if where it stood is one of over. What is stored
+	// writes the audit entries and what webhooks are told, if where it stood is one of over. What is stored
 	// of another target counts as open, unless it is a pause. It reports whether
 	// it did.
-	SetEndpoint(ctx context.Context, e Endpoint, over []EndpointState, entries ...audit.Entry) (bool, error)
+	SetEndpoint(ctx context.Context, e Endpoint, over []EndpointState, told []webhook.Event, entries ...audit.Entry) (bool, error)
 	// Refused lists the targets that were refused for safety and have dead
 	// events for it.
 	Refused(ctx context.Context) ([]Refusal, error)

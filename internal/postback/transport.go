@@ -15,8 +15,6 @@ import (
 	"time"
 
 	"code.dny.dev/ssrf"
-
-	"github.com/milaan/milaan/internal/directory"
 )
 
 const maxAnswerHeader = 16 << 10 // bytes
@@ -124,15 +122,15 @@ func client(transport http.RoundTripper) *http.Client {
 	}
 }
 
-// of is the client for a merchant.
-func (c *clients) of(m *directory.Merchant) (*http.Client, error) {
-	if m.Secrets.ClientKey == "" {
+// of is the client for a destination.
+func (c *clients) of(m *destination) (*http.Client, error) {
+	if m.secrets.ClientKey == "" {
 		return c.plain, nil
 	}
-	digest := sha256.Sum256([]byte(m.Secrets.ClientCert.Reveal() + "\n" + m.Secrets.ClientKey.Reveal()))
+	digest := sha256.Sum256([]byte(m.secrets.ClientCert.Reveal() + "\n" + m.secrets.ClientKey.Reveal()))
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	have, found := c.mutual[m.ID]
+	have, found := c.mutual[m.key]
 	if found && have.digest == digest {
 		return have.Client, nil
 	}
@@ -140,7 +138,7 @@ func (c *clients) of(m *directory.Merchant) (*http.Client, error) {
 	if !ok {
 		return nil, errors.New("client certificates need a transport of net/http")
 	}
-	pair, err := tls.X509KeyPair([]byte(m.Secrets.ClientCert.Reveal()), []byte(m.Secrets.ClientKey.Reveal()))
+	pair, err := tls.X509KeyPair([]byte(m.secrets.ClientCert.Reveal()), []byte(m.secrets.ClientKey.Reveal()))
 	if err != nil {
 		return nil, errors.New("the client certificate can't be used: apply client_cert and client_key anew")
 	}
@@ -149,6 +147,6 @@ func (c *clients) of(m *directory.Merchant) (*http.Client, error) {
 	if found {
 		have.CloseIdleConnections()
 	}
-	c.mutual[m.ID] = mutualClient{client(own), digest}
-	return c.mutual[m.ID].Client, nil
+	c.mutual[m.key] = mutualClient{client(own), digest}
+	return c.mutual[m.key].Client, nil
 }

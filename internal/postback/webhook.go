@@ -14,7 +14,12 @@ import (
 
 // MessageID is the event's webhook-id: the same for every attempt, so that a
 // merchant can tell a repeat.
-func (e *Event) MessageID() string { return "deposit_" + strconv.FormatInt(e.ID, 10) }
+func (e *Event) MessageID() string {
+	if e.Webhook != "" {
+		return "evt_" + strconv.FormatInt(e.ID, 10)
+	}
+	return "deposit_" + strconv.FormatInt(e.ID, 10)
+}
 
 // Sign sets the Standard Webhooks headers (standardwebhooks.com) over a body.
 // They are the attempt's own: receivers refuse an old timestamp, so every
@@ -41,14 +46,4 @@ func Sign(header http.Header, secrets directory.MerchantSecrets, id string, at t
 	header.Set("webhook-id", id)
 	header.Set("webhook-timestamp", timestamp)
 	header.Set("webhook-signature", string(signatures))
-}
-
-// signing are the secrets that a merchant's postbacks are signed with now: its
-// ed25519 key stays stored while it is switched off.
-func signing(m *directory.Merchant) directory.MerchantSecrets {
-	secrets := m.Secrets
-	if !m.PostbackEd25519 {
-		secrets.Ed25519 = ""
-	}
-	return secrets
 }

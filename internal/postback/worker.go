@@ -15,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // Defaults of a worker.
@@ -190,18 +191,20 @@ func (w *Worker) mark(ctx context.Context) {
 	for e := range w.marks {
 		over := []EndpointState{EndpointOpen}
 		var entries []audit.Entry
+		var told []webhook.Event
 		switch e.State {
 		case EndpointOpen:
 			over = []EndpointState{EndpointFailing}
 		case EndpointDisabled:
 			over = []EndpointState{EndpointOpen, EndpointFailing}
-			entries = []audit.Entry{{At: e.Since, Actor: "system", Action: "endpoint.disabled", Why: "merchant " + e.Merchant + ": " + e.Why}}
+			entries = []audit.Entry{{At: e.Since, Actor: "system", Action: "endpoint.disabled", Why: name(e.Merchant) + ": " + e.Why}}
+			told = news(w.Directory.Current(), webhook.EndpointDisabled, e)
 			w.Log.ErrorContext(ctx, "a merchant's endpoint is disabled; its postbacks are held", "merchant", e.Merchant, "why", e.Why)
 		default:
 			w.Log.WarnContext(ctx, "a merchant's endpoint fails; it is probed from now on", "merchant", e.Merchant, "why", e.Why)
 		}
 		storing, cancel := context.WithTimeout(ctx, recordTimeout)
-		_, err := w.Store.SetEndpoint(storing, e, over, entries...)
+		_, err := w.Store.SetEndpoint(storing, e, over, told, entries...)
 		cancel()
 		if err != nil {
 			// Until the next look at the store, when the next attempt finds the same.
@@ -274,8 +277,8 @@ func (w *Worker) revive(ctx context.Context) error {
 		return fmt.Errorf("look up refused targets: %w", err)
 	}
 	for _, r := range refusals {
-		m := dir.Merchant(r.Merchant)
-		if _, ok := address(m); !ok || Target(m.PostbackURL) == r.Target {
+		to := find(dir, r.Merchant)
+		if to == nil || to.target == nil || Target(to.url) == r.Target {
 			continue
 		}
 		if err := w.Store.Revive(ctx, r, now); err != nil {
@@ -293,9 +296,8 @@ func (w *Worker) lease(ctx context.Context, merchants []string) error {
 	reachable := make(map[string]bool)
 	for _, id := range merchants {
 		address := ""
-		m := dir.Merchant(id)
-		if _, ok := w.endpoint(m); ok {
-			address, reachable[id] = m.PostbackURL, true
+		if to := find(dir, id); w.open(to) {
+			address, reachable[id] = to.url, true
 		}
 		if limit := w.lanes.appetite(id, address); limit > 0 {
 			wants = append(wants, Want{id, limit})

@@ -43,6 +43,8 @@ type Config struct {
 	PostbackFirstRetry  time.Duration `koanf:"postback_first_retry" help:"Wait before a postback's second attempt; the rest of the schedule scales with it."`
 	AttemptsKeep        time.Duration `koanf:"attempts_keep" help:"How long attempts to deliver postbacks are kept; 0 for ever."`
 
+	UnclaimedAfter time.Duration `koanf:"unclaimed_after" help:"After what time webhooks are told of a credit that nobody claimed (credit.unclaimed); 0 for never."`
+
 	ClaimTTL         time.Duration       `koanf:"claim_ttl" help:"How long a claim waits for its credit."`
 	AssignmentTTL    time.Duration       `koanf:"assignment_ttl" help:"How long a payer keeps the wallet that was shown."`
 	CreditMaxAge     time.Duration       `koanf:"credit_max_age" help:"Review claims on credits booked longer than this before the claim; 0 for never."`
@@ -109,6 +111,7 @@ func DefaultConfig() Config {
 		MaxConnections:     4096,
 		PostbackFirstRetry: 5 * time.Second,
 		AttemptsKeep:       30 * 24 * time.Hour,
+		UnclaimedAfter:     30 * time.Minute,
 		ClaimTTL:           p.ClaimTTL,
 		AssignmentTTL:      p.AssignmentTTL,
 		CreditMaxAge:       p.CreditMaxAge,
@@ -202,6 +205,9 @@ func (c Config) validate() error {
 	}
 	if c.AttemptsKeep < 0 {
 		errs = append(errs, errors.New("attempts_keep can't be below zero: 0 keeps them for ever"))
+	}
+	if c.UnclaimedAfter < 0 || c.UnclaimedAfter > 0 && c.UnclaimedAfter < time.Second {
+		errs = append(errs, errors.New("unclaimed_after must be a second or more, such as 30m, or 0 for never"))
 	}
 	if c.MessagesKeep < 0 {
 		errs = append(errs, errors.New("messages_keep can't be below zero: 0 keeps them for ever"))

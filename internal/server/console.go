@@ -31,7 +31,7 @@ func (g *Gateway) openConsole() error {
 	if g.config.Console != consoleOn {
 		return nil
 	}
-	door, err := console.New(console.Config{ //nolint:contextcheck // a visit holds its request
+	door, err := console.New(console.Config{
 		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory,
 		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log,
 		Works: console.Works{

@@ -28,6 +28,7 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/window"
@@ -57,6 +58,7 @@ func OpenStore(ctx context.Context, c Config) (store.Store, error) {
 type Tools struct {
 	Desk     *deposit.Desk // the caller runs it
 	Office   *payout.Office
+	Settler  *settlement.Settler
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
@@ -89,6 +91,7 @@ func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) 
 		Store: db, Directory: dir, RatesID: rates.ID, Now: time.Now, Log: log,
 		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
 	}}
+	t.Settler = &settlement.Settler{Store: db, Office: t.Office, Log: log}
 	t.Importer = &intake.Importer{Desk: t.Desk, Ledger: db, Payouts: t.Office, Now: time.Now}
 	return t, nil
 }
@@ -130,6 +133,7 @@ type Gateway struct {
 	importer  *intake.Importer
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
+	payouts   *payoutGauges
 	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
@@ -224,6 +228,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
 	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
+	g.payouts = newPayoutGauges(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
 		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
@@ -259,7 +264,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		return err
 	}
 	g.door = g.window.Before(mux)
-	return g.openConsole()
+	return g.openConsole() //nolint:contextcheck // a visit holds its request
 }
 
 // registerRates shows how old the exchange rates are.
@@ -314,7 +319,12 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"tell the operator", watchEvery, watch.round}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"keep house", keepHouseEvery, g.keepHouse}); return nil })
 	backstage.Go(func() error { return g.postman().Run(doors) })
+	backstage.Go(func() error {
+		g.serveDuty(doors, duty{"tell of unclaimed credits", unclaimedEvery(g.config.UnclaimedAfter), g.tellUnclaimed})
+		return nil
+	})
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
 	public := g.httpServer(g.door)
 	public.RegisterOnShutdown(g.window.Close)

@@ -8,7 +8,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/razorpayx"
 	"github.com/milaan/milaan/internal/payout/sandbox"
@@ -24,6 +27,40 @@ func (g *Gateway) sendPayouts(ctx context.Context, held bool) error {
 		return nil
 	}
 	return g.office.Round(ctx)
+}
+
+// mostContested is how many contested withdrawals are counted.
+const mostContested = 100
+
+// payoutGauges show how the withdrawals are.
+type payoutGauges struct {
+	contested prometheus.Gauge
+}
+
+func newPayoutGauges(reg prometheus.Registerer) *payoutGauges {
+	g := &payoutGauges{contested: prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "milaan_withdrawals_contested", Help: "Withdrawals that a person has to look at, up to 100.",
+	})}
+	reg.MustRegister(g.contested)
+	return g
+}
+
+// payoutTroubles are what is wrong with withdrawals at the moment.
+func (g *Gateway) payoutTroubles(ctx context.Context) ([]notice.Trouble, error) {
+	contested, err := g.store.ContestedWithdrawals(ctx, 0, mostContested)
+	if err != nil {
+		return nil, err
+	}
+	g.payouts.contested.Set(float64(len(contested)))
+	if len(contested) == 0 {
+		return nil, nil
+	}
+	return []notice.Trouble{{
+		Key: "withdrawals/contested", Code: "withdrawals_contested", Severity: notice.Critical,
+		Subject: fmt.Sprintf("%d withdrawals are contested", len(contested)),
+		Text: "A provider, a file or a statement says of them what the books do not, such as that one was paid which failed, or they can't be sent. " +
+			"Until a person has looked they are not sent. milaan payout list --contested shows why; compare each with the bank, then milaan payout clear PAYOUT.",
+	}}, nil
 }
 
 // providers are what sends the withdrawals of desks, made when they are first

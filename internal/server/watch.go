@@ -156,6 +156,7 @@ func (g *Gateway) newBoard(ctx context.Context) (*notice.Board, error) {
 	if err != nil {
 		return nil, err
 	}
+	senders["webhooks"] = feedEvents{g.store, g.directory}
 	return notice.NewBoard(ctx, g.store.Notices(), senders, notice.Settings{})
 }
 
@@ -185,12 +186,17 @@ func (g *Gateway) troubles(ctx context.Context) (list []notice.Trouble, err erro
 		if e.State == postback.EndpointDisabled {
 			list = append(list, notice.Trouble{
 				Key: "postbacks/" + e.Merchant + "/disabled", Code: "endpoint_disabled", Severity: notice.Critical,
-				Subject: "Postbacks of merchant " + e.Merchant + " are held: its endpoint is disabled",
+				Subject: "Postbacks of " + e.Name() + " are held: its endpoint is disabled",
 				Text: "Since " + e.Since.Format(time.DateTime) + " UTC: " + e.Why + ". Nothing is lost. When it answers again: milaan postbacks test " + e.Merchant +
-					", then milaan postbacks enable " + e.Merchant + "; or apply another postback.url.",
+					", then milaan postbacks enable " + e.Merchant + "; or apply another URL.",
 			})
 		}
 	}
+	payouts, err := g.payoutTroubles(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, payouts...)
 	disputes, err := g.store.Disputes(ctx, 0, mostDisputes)
 	if err != nil {
 		return nil, err

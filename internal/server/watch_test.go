@@ -43,7 +43,7 @@ func TestDisabledEndpointsAreTold(t *testing.T) {
 		{Merchant: "b", Target: postback.Target("https://b.example/"), State: postback.EndpointFailing, Since: time.Now()},
 		{Merchant: "c", Target: postback.Target("https://c.example/old"), State: postback.EndpointDisabled, Since: time.Now()},
 	} {
-		if _, err := g.store.SetEndpoint(t.Context(), e, []postback.EndpointState{postback.EndpointOpen}); err != nil {
+		if _, err := g.store.SetEndpoint(t.Context(), e, []postback.EndpointState{postback.EndpointOpen}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Attempts are counted before a secret is looked at and forgiven when it was
-// right, so that guesses made at the same time all count.
+// Attempt is a kind of guess. Attempts are counted before a secret is looked at
+// and forgiven when it was right, so that guesses made at the same time all count.
 type Attempt struct {
 	// Name tells what is tried: a digest, since people type passwords into the
 	// wrong field.

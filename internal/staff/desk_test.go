@@ -320,7 +320,7 @@ func TestLinks(t *testing.T) {
 func TestOwnerLinkEnds(t *testing.T) {
 	t.Parallel()
 	f := open(t)
-	make := func(token string) error {
+	use := func(token string) error {
 		_, _, err := f.UseLink(t.Context(), token, "asha@example.com", "Asha", password, from)
 		return err
 	}
@@ -329,14 +329,14 @@ func TestOwnerLinkEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.clock = f.clock.Add(staff.OwnerLink)
-	if err := make(token); !errors.Is(err, staff.ErrNoTicket) {
+	if err := use(token); !errors.Is(err, staff.ErrNoTicket) {
 		t.Errorf("an hour later: %v", err)
 	}
 	if token, err = f.OfferOwner(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.user("ravi@example.com")
-	if err := make(token); !errors.Is(err, staff.ErrNoTicket) {
+	if err := use(token); !errors.Is(err, staff.ErrNoTicket) {
 		t.Errorf("beside another owner: %v", err)
 	}
 }

@@ -106,7 +106,7 @@ func (d *Desk) Remove(ctx context.Context, by string, u *User, from Visitor) err
 // owner yet. The token is empty where there is one. A link made earlier is good
 // no more.
 func (d *Desk) OfferOwner(ctx context.Context) (token string, err error) {
-	if any, err := d.Store.AnyOwner(ctx); err != nil || any {
+	if found, err := d.Store.AnyOwner(ctx); err != nil || found {
 		return "", err
 	}
 	token, digest := newToken()
@@ -123,8 +123,8 @@ func (d *Desk) Link(ctx context.Context, token string) (*User, error) {
 	}
 	if t.Kind == ownerTicket {
 		// The command line may have made one meanwhile.
-		any, err := d.Store.AnyOwner(ctx)
-		if err == nil && any {
+		found, err := d.Store.AnyOwner(ctx)
+		if err == nil && found {
 			err = ErrNoTicket
 		}
 		return nil, err

@@ -24,10 +24,12 @@ import (
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/postgres"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/internal/store/sqlite"
+	"github.com/milaan/milaan/internal/webhook"
 )
 
 // Store is an open database: what every room needs of it.
@@ -40,6 +42,7 @@ type Store interface {
 	lookup.Store
 	payout.Store
 	batch.Store
+	settlement.Store
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.
@@ -72,6 +75,13 @@ type Store interface {
 	DropStale(ctx context.Context, now time.Time, limit int) (int64, error)
 	// Backlog gives what is not settled yet, of a merchant or of all.
 	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
+	// TellOnce writes events of webhooks that these were not told before.
+	TellOnce(ctx context.Context, events []webhook.Event) error
+	// TellUnclaimed writes the events of credits that came up to a time and that
+	// nobody claimed, once a credit.
+	TellUnclaimed(ctx context.Context, before time.Time, tell func(*deposit.Credit) []webhook.Event) (more bool, err error)
+	// LeaveUnclaimed forgets how far TellUnclaimed looked.
+	LeaveUnclaimed(ctx context.Context) error
 	// Notices keep what the operator was told.
 	Notices() notice.Store
 	// Disputes lists bound credits that a bank contested.

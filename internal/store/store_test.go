@@ -23,6 +23,11 @@ func BenchmarkActivate(b *testing.B) {
 	b.Run("Postgres", func(b *testing.B) { storetest.BenchmarkActivate(b, storetest.Postgres) })
 }
 
+func BenchmarkActivateTold(b *testing.B) {
+	b.Run("SQLite", func(b *testing.B) { storetest.BenchmarkActivateTold(b, storetest.SQLite) })
+	b.Run("Postgres", func(b *testing.B) { storetest.BenchmarkActivateTold(b, storetest.Postgres) })
+}
+
 func BenchmarkIngest(b *testing.B) {
 	b.Run("SQLite", func(b *testing.B) { storetest.BenchmarkIngest(b, storetest.SQLite) })
 	b.Run("Postgres", func(b *testing.B) { storetest.BenchmarkIngest(b, storetest.Postgres) })

@@ -114,12 +114,10 @@ func (c *Clerk) Make(ctx context.Context, ask Ask) (*Made, error) {
 	case wallet == nil:
 		return nil, ErrNoWallet
 	}
-	list, err := c.Office.Store.ListWithdrawals(ctx, []payout.State{payout.Approved}, ask.Desk, 0, mostInFile)
+	list, err := c.waiting(ctx, desk)
 	if err != nil {
 		return nil, err
 	}
-	// A test moves no money, and a file would.
-	list = slices.DeleteFunc(list, func(w *payout.Withdrawal) bool { return w.Test })
 	if len(list) == 0 {
 		return nil, ErrNothing
 	}
@@ -170,6 +168,23 @@ func (c *Clerk) Make(ctx context.Context, ask Ask) (*Made, error) {
 		return nil, handedOver(err, made.Orders)
 	}
 	return made, nil
+}
+
+// Waiting tells how many approved withdrawals wait for a file of a desk, as many as
+// fit into one at most. The error is ErrNoDesk where there is no such desk.
+func (c *Clerk) Waiting(ctx context.Context, deskID string) (int, error) {
+	desk := payout.Desk(c.Office.Directory.Current(), deskID)
+	if desk == nil || desk.Kind != directory.PayoutFiles {
+		return 0, ErrNoDesk
+	}
+	list, err := c.waiting(ctx, desk)
+	return len(list), err
+}
+
+func (c *Clerk) waiting(ctx context.Context, desk *directory.PayoutDesk) ([]*payout.Withdrawal, error) {
+	list, err := c.Office.Store.ListWithdrawals(ctx, []payout.State{payout.Approved}, desk.ID, 0, mostInFile)
+	// The gateway plays tests: a file would pay them.
+	return slices.DeleteFunc(list, func(w *payout.Withdrawal) bool { return w.Test }), err
 }
 
 // handedOver says that an error came too late to leave everything as it was.
@@ -260,7 +275,7 @@ func (c *Clerk) settle(ctx context.Context, desk string, r *bulkfile.Result, act
 		return line, nil
 	}
 	line.ID, line.State = w.ID, w.State
-	w, err = c.Office.Settle(ctx, id, r.Answer, actor)
+	w, err = c.Office.Hear(ctx, id, r.Answer, actor)
 	if refusal, ok := payout.IsRefusal(err); ok {
 		line.Why = refusal.Message
 		return line, nil

@@ -204,7 +204,8 @@ func loadMovements(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
 			utrs = append(utrs, string(utr))
 		}
 		f.each(add, `SELECT `+records.MovementColumns+` FROM movements
-			WHERE utr = ANY($1::text[]) AND utr <> '' AND kind = 'debit' AND credit_id = 0`, utrs)
+			WHERE utr = ANY($1::text[]) AND utr <> '' AND kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0
+			ORDER BY id FOR UPDATE`, utrs)
 	}
 	if len(keys.Movements) > 0 {
 		lines := make([][]byte, 0, len(keys.Movements))
@@ -416,7 +417,7 @@ func save(f *writes, key seal.Key, c *deposit.Changes) error {
 	slices.SortFunc(c.NewClaims, func(a, b *deposit.Claim) int {
 		return cmp.Or(cmp.Compare(a.Merchant, b.Merchant), cmp.Compare(a.CustomID, b.CustomID))
 	})
-	var claims, changed, deposits, postbacks table
+	var claims, changed, deposits, postbacks, events table
 	for _, claim := range c.NewClaims {
 		history, err := records.History(claim.History)
 		if err != nil {
@@ -455,6 +456,12 @@ func save(f *writes, key seal.Key, c *deposit.Changes) error {
 	f.add(&postbacks, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
 		SELECT id, merchant, 'due', 0, due_at, '', 0, '', created_at, 0
 		FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) AS n (id, merchant, due_at, created_at)`)
+	for i := range c.Webhooks {
+		events.add(records.EventValues(&c.Webhooks[i])...)
+	}
+	f.add(&events, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at, event, subject)
+		SELECT id, merchant, 'due', 0, due_at, body, 0, '', created_at, 0, event, subject
+		FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bytea[], $5::bigint[], $6::text[], $7::bigint[]) AS n (id, merchant, due_at, body, created_at, event, subject)`)
 	saveAssignments(f, c)
 	return saveFeeds(f, key, c)
 }

@@ -18,6 +18,7 @@ const (
 	kindFeed     = "feed"
 	kindRule     = "rule"
 	kindPayout   = "payout"
+	kindWebhook  = "webhook"
 )
 
 // merchantKeys is the stored form of a merchant's secrets; the Secret type
@@ -125,6 +126,16 @@ func (r *Records) openObject(contents *directory.Contents, kind, id, doc string,
 			return err
 		}
 		contents.Payouts = append(contents.Payouts, d)
+		return nil
+	case kindWebhook:
+		w, err := decode[directory.Webhook](doc)
+		if err != nil {
+			return err
+		}
+		if w.Secrets, err = r.openWebhookKeys(sealed, place); err != nil {
+			return err
+		}
+		contents.Webhooks = append(contents.Webhooks, w)
 		return nil
 	default:
 		return errors.New("this version of milaan does not know the kind: was the database made by a newer one?")
@@ -251,6 +262,33 @@ func (r *Records) sealPayoutKeys(s directory.PayoutSecrets, place string) ([]byt
 	return r.Key.Seal(plain, place), nil
 }
 
+// webhookKeys are a webhook's secrets as they are sealed.
+type webhookKeys struct {
+	Signing  string `json:"signing"`
+	Previous string `json:"previous,omitempty"`
+	Ed25519  string `json:"ed25519,omitempty"`
+}
+
+func (r *Records) openWebhookKeys(sealed []byte, place string) (directory.WebhookSecrets, error) {
+	plain, err := r.Key.Open(sealed, place)
+	if err != nil {
+		return directory.WebhookSecrets{}, err
+	}
+	var keys webhookKeys
+	err = json.Unmarshal(plain, &keys)
+	return directory.WebhookSecrets{
+		Signing: directory.Secret(keys.Signing), Previous: directory.Secret(keys.Previous), Ed25519: directory.Secret(keys.Ed25519),
+	}, err
+}
+
+func (r *Records) sealWebhookKeys(s directory.WebhookSecrets, place string) ([]byte, error) {
+	plain, err := json.Marshal(webhookKeys{s.Signing.Reveal(), s.Previous.Reveal(), s.Ed25519.Reveal()})
+	if err != nil {
+		return nil, err
+	}
+	return r.Key.Seal(plain, place), nil
+}
+
 // SaveDirectory writes a change in one commit and moves the version on, or
 // returns directory.ErrMoved.
 func (r *Records) SaveDirectory(ctx context.Context, change directory.Change) error {
@@ -264,6 +302,10 @@ func (r *Records) SaveDirectory(ctx context.Context, change directory.Change) er
 		}
 		if err := r.saveObjects(ctx, tx, change); err != nil {
 			return err
+		}
+		// Whoever needs both the audit log and ids takes the log first.
+		if err := lockAudit(ctx, tx); err != nil {
+			return fmt.Errorf("wait for the audit log: %w", err)
 		}
 		for _, a := range change.Accounts {
 			id, err := reserveIDs(ctx, tx, 1)
@@ -326,6 +368,10 @@ func (r *Records) saveObjects(ctx context.Context, tx Tx, change directory.Chang
 	for _, p := range change.Payouts {
 		sealed, err := r.sealPayoutKeys(p.Secrets, kindPayout+":"+p.ID)
 		errs = append(errs, err, save(kindPayout, p.ID, p, sealed))
+	}
+	for _, w := range change.Webhooks {
+		sealed, err := r.sealWebhookKeys(w.Secrets, kindWebhook+":"+w.Key())
+		errs = append(errs, err, save(kindWebhook, w.Key(), w, sealed))
 	}
 	return errors.Join(errs...)
 }

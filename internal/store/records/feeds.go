@@ -125,7 +125,8 @@ func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page l
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return page, fmt.Errorf("list messages: %w", err)
 	}
-	q.and("feed = $", ask.Feed)
+	// Not by the index of digests, which would have all of the feed's sorted.
+	q.and("feed || '' = $", ask.Feed)
 	err = each(ctx, r.Read, func(row Row) error {
 		m, err := r.scanMessage(row)
 		page.Items = append(page.Items, m)
@@ -151,8 +152,11 @@ func (r *Records) WalletBooks(ctx context.Context, wallets []string) (map[string
 	books := make(map[string]lookup.WalletBook, len(wallets))
 	for _, id := range wallets {
 		var balance, lastAt int64
-		if err := r.Read.QueryRowContext(ctx, `SELECT COALESCE((SELECT balance FROM accounts WHERE code = $1), 0),
-			COALESCE((SELECT MAX(booked_at) FROM credits WHERE wallet = $2), 0)`, ledger.WalletCode(id), id).Scan(&balance, &lastAt); err != nil {
+		err := r.Read.QueryRowContext(ctx, `SELECT COALESCE(MAX(balance), 0) FROM accounts WHERE code = $1`, ledger.WalletCode(id)).Scan(&balance)
+		if err == nil {
+			err = r.Read.QueryRowContext(ctx, `SELECT COALESCE(MAX(booked_at), 0) FROM credits WHERE wallet = $1`, id).Scan(&lastAt)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read the books of wallet %s: %w", id, err)
 		}
 		books[id] = lookup.WalletBook{Balance: money.Paise(balance), LastAt: Time(lastAt)}

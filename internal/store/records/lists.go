@@ -195,6 +195,7 @@ func foundOne[T any](v T, err error) (T, error) {
 // of their own would cost every deposit. Those of withdrawals have one.
 const (
 	toldOfDeposits    = `deposits d JOIN postbacks p ON p.id = d.id JOIN claims c ON c.id = d.id LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+	toldColumns       = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, w.amount)` + summaryTail
 	toldOfWithdrawals = `postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id`
 )
 
@@ -230,7 +231,7 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 			items = append(items, s)
 			return err
 		}, fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s DESC, %s DESC LIMIT %d`,
-			summaryColumns, source.tables, &q, source.at, source.id, ask.Limit+1), q.args...)
+			toldColumns, source.tables, &q, source.at, source.id, ask.Limit+1), q.args...)
 		if err != nil {
 			return lookup.Page[postback.Summary]{}, fmt.Errorf("list postbacks: %w", err)
 		}

@@ -17,19 +17,21 @@ import (
 
 const withdrawalColumns = `id, merchant, withdrawal_id, method, label, amount, fee, currency, test, account, name, ifsc, request,
 	state, reasons, desk, wallet, tries, provider_ref, bank_ref, why, movement_id, created_by, approved_by,
-	created_at, approved_at, sent_at, settled_at, ask_at, rates_id, lines`
+	created_at, approved_at, sent_at, settled_at, ask_at, rates_id, lines, paid_at, back_id, taken, sent_by, doubts, contested`
 
 func scanWithdrawal(row Row) (*payout.Withdrawal, error) {
 	var (
 		w                                             payout.Withdrawal
 		currency, account, ifsc, state, reasons       string
-		amount, fee, test                             int64
+		doubts                                        string
+		amount, fee, test, taken, contested, paidAt   int64
 		request                                       []byte
 		createdAt, approvedAt, sentAt, settledAt, ask int64
 	)
 	err := row.Scan(&w.ID, &w.Merchant, &w.WithdrawalID, &w.Method, &w.Label, &amount, &fee, &currency, &test, &account, &w.Name, &ifsc,
 		&request, &state, &reasons, &w.Desk, &w.Wallet, &w.Tries, &w.ProviderRef, &w.BankRef, &w.Why, &w.MovementID, &w.CreatedBy, &w.ApprovedBy,
-		&createdAt, &approvedAt, &sentAt, &settledAt, &ask, &w.RatesID, &w.Lines)
+		&createdAt, &approvedAt, &sentAt, &settledAt, &ask, &w.RatesID, &w.Lines,
+		&paidAt, &w.BackID, &taken, &w.SentBy, &doubts, &contested)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, payout.ErrNoWithdrawal
 	}
@@ -41,7 +43,11 @@ func scanWithdrawal(row Row) (*payout.Withdrawal, error) {
 	if reasons != "" {
 		w.Reasons = strings.Split(reasons, ",")
 	}
+	if doubts != "" {
+		w.Doubts = strings.Split(doubts, "\n")
+	}
 	copy(w.Request[:], request)
+	w.Taken, w.Contested, w.PaidAt = taken != 0, contested != 0, Time(paidAt)
 	w.CreatedAt, w.ApprovedAt, w.SentAt, w.SettledAt, w.AskAt = Time(createdAt), Time(approvedAt), Time(sentAt), Time(settledAt), Time(ask)
 	return &w, nil
 }
@@ -92,6 +98,16 @@ func (r *Records) ListWithdrawals(ctx context.Context, states []payout.State, de
 	return list, err
 }
 
+// ContestedWithdrawals lists withdrawals that a person has to look at.
+func (r *Records) ContestedWithdrawals(ctx context.Context, after int64, limit int) (list []*payout.Withdrawal, err error) {
+	err = each(ctx, r.Read, func(row Row) error {
+		w, err := scanWithdrawal(row)
+		list = append(list, w)
+		return err
+	}, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE contested = 1 AND id > $1 ORDER BY id LIMIT $2`, after, limit)
+	return list, err
+}
+
 // MerchantBalance gives what a merchant may withdraw, and what is held.
 func (r *Records) MerchantBalance(ctx context.Context, merchant string) (available, held money.Paise, err error) {
 	err = each(ctx, r.Read, func(row Row) error {
@@ -122,21 +138,28 @@ func (r *Records) Explanations(ctx context.Context, references []string, utr upi
 	var errs []error
 	for _, ref := range references {
 		if id, ok := payout.ParseReference(ref); ok {
-			errs = append(errs, each(ctx, r.Read, add, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE id = $1 AND state IN ('processing', 'success')`, id))
+			errs = append(errs, each(ctx, r.Read, add, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE id = $1`, id))
 		}
 	}
 	if utr != "" {
-		errs = append(errs, each(ctx, r.Read, add, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE bank_ref = $1 AND bank_ref <> '' AND state IN ('processing', 'success')`, string(utr)))
+		errs = append(errs, each(ctx, r.Read, add, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE bank_ref = $1 AND bank_ref <> ''`, string(utr)))
 	}
 	return list, errors.Join(errs...)
 }
 
 // ChangeWithdrawal runs one transaction on a withdrawal, see payout.Store. The
 // head of the audit log is taken first: whoever changes a balance needs it, so
-// that the balances stand still from then on.
+// that the balances stand still from then on. A line of a statement is taken
+// before it, as the desk of deposits does: the two may not make different things
+// of it.
 func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide func(*payout.Facts) (*payout.Changes, error)) error {
 	return r.Write(ctx, func(tx Tx) error {
-		if _, err := tx.ExecContext(ctx, `UPDATE audit_head SET seq = seq`); err != nil {
+		if find.MovementID != 0 {
+			if _, err := tx.ExecContext(ctx, `UPDATE movements SET credit_id = credit_id WHERE id = $1`, find.MovementID); err != nil {
+				return fmt.Errorf("wait for movement %d: %w", find.MovementID, err)
+			}
+		}
+		if err := lockAudit(ctx, tx); err != nil {
 			return fmt.Errorf("wait for the balances: %w", err)
 		}
 		facts, err := loadPayout(ctx, tx, find)
@@ -153,12 +176,12 @@ func (r *Records) ChangeWithdrawal(ctx context.Context, find payout.Find, decide
 }
 
 func loadPayout(ctx context.Context, tx Tx, find payout.Find) (*payout.Facts, error) {
-	f := &payout.Facts{WalletBalances: make(map[string]money.Paise)}
-	row := tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE id = $1`, find.ID)
+	f := &payout.Facts{WalletBalances: make(map[string]money.Paise), WalletToday: make(map[string]money.Paise)}
+	where, args := `id = $1`, []any{find.ID}
 	if find.ID == 0 {
-		row = tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE merchant = $1 AND withdrawal_id = $2`, find.Merchant, find.WithdrawalID)
+		where, args = `merchant = $1 AND withdrawal_id = $2`, []any{find.Merchant, find.WithdrawalID}
 	}
-	w, err := scanWithdrawal(row)
+	w, err := scanWithdrawal(tx.QueryRowContext(ctx, `SELECT `+withdrawalColumns+` FROM withdrawals WHERE `+where, args...))
 	if err != nil && !errors.Is(err, payout.ErrNoWithdrawal) {
 		return nil, err
 	}
@@ -169,7 +192,7 @@ func loadPayout(ctx context.Context, tx Tx, find payout.Find) (*payout.Facts, er
 		}
 	}
 	for _, wallet := range find.Wallets {
-		var balance, underWay int64
+		var balance, underWay, today int64
 		if err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code = $1`, ledger.WalletCode(wallet)).Scan(&balance); err != nil {
 			return nil, err
 		}
@@ -178,6 +201,14 @@ func loadPayout(ctx context.Context, tx Tx, find payout.Find) (*payout.Facts, er
 			return nil, err
 		}
 		f.WalletBalances[wallet] = money.Paise(balance - underWay)
+		if w == nil {
+			continue
+		}
+		if err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(amount), 0) FROM withdrawals
+			WHERE wallet = $1 AND sent_at >= $2 AND desk = $3 AND test = 0 AND state IN ('processing', 'success')`, wallet, Micros(find.Today), w.Desk).Scan(&today); err != nil {
+			return nil, err
+		}
+		f.WalletToday[wallet] = money.Paise(today)
 	}
 	if find.MovementID != 0 {
 		var m payout.Movement
@@ -218,13 +249,16 @@ func savePayout(ctx context.Context, tx Tx, find payout.Find, known bool, c *pay
 		string(w.Account), w.Name, string(w.IFSC), w.Request[:], string(w.State), strings.Join(w.Reasons, ","), w.Desk, w.Wallet,
 		int64(w.Tries), w.ProviderRef, w.BankRef, w.Why, w.MovementID, w.CreatedBy, w.ApprovedBy, Micros(w.CreatedAt), Micros(w.ApprovedAt),
 		Micros(w.SentAt), Micros(w.SettledAt), Micros(w.AskAt), w.RatesID, int64(w.Lines),
+		Micros(w.PaidAt), w.BackID, Flag(w.Taken), w.SentBy, strings.Join(w.Doubts, "\n"), Flag(w.Contested),
 	}
 	var err error
 	if known {
 		_, err = tx.ExecContext(ctx, `UPDATE withdrawals SET state = $1, wallet = $2, tries = $3, provider_ref = $4, bank_ref = $5, why = $6, movement_id = $7,
-			approved_by = $8, approved_at = $9, sent_at = $10, settled_at = $11, ask_at = $12, rates_id = $13, lines = $14 WHERE id = $15`,
+			approved_by = $8, approved_at = $9, sent_at = $10, settled_at = $11, ask_at = $12, rates_id = $13, lines = $14,
+			paid_at = $15, back_id = $16, taken = $17, sent_by = $18, doubts = $19, contested = $20 WHERE id = $21`,
 			string(w.State), w.Wallet, int64(w.Tries), w.ProviderRef, w.BankRef, w.Why, w.MovementID, w.ApprovedBy, Micros(w.ApprovedAt),
-			Micros(w.SentAt), Micros(w.SettledAt), Micros(w.AskAt), w.RatesID, int64(w.Lines), w.ID)
+			Micros(w.SentAt), Micros(w.SettledAt), Micros(w.AskAt), w.RatesID, int64(w.Lines),
+			Micros(w.PaidAt), w.BackID, Flag(w.Taken), w.SentBy, strings.Join(w.Doubts, "\n"), Flag(w.Contested), w.ID)
 	} else {
 		_, err = tx.ExecContext(ctx, `INSERT INTO withdrawals (`+withdrawalColumns+`) VALUES (`+placeholders(len(values))+`)`, values...)
 	}
@@ -243,6 +277,9 @@ func savePayout(ctx context.Context, tx Tx, find payout.Find, known bool, c *pay
 		if err := announceWithdrawal(ctx, tx, w); err != nil {
 			return err
 		}
+	}
+	if err := insertEvents(ctx, tx, c.Webhooks); err != nil {
+		return err
 	}
 	return appendAudit(ctx, tx, c.Audit)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/webhook"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -49,9 +50,13 @@ func (r *Records) Lease(ctx context.Context, wants []postback.Want, now, until t
 			if err := each(ctx, tx, func(row Row) error {
 				job := postback.Job{LeasedUntil: until}
 				var body []byte
-				err := row.Scan(&job.ID, &job.Attempts, &body)
+				var createdAt int64
+				err := row.Scan(&job.ID, &job.Attempts, &body, &job.Webhook, &createdAt)
 				if len(body) > 0 {
 					job.Body = body
+				}
+				if job.Webhook != "" { // its body tells all
+					job.Merchant, job.CreatedAt, job.ActivatedAt = want.Merchant, Time(createdAt), Time(createdAt)
 				}
 				jobs = append(jobs, job)
 				return err
@@ -61,7 +66,7 @@ func (r *Records) Lease(ctx context.Context, wants []postback.Want, now, until t
 					SELECT id FROM postbacks WHERE merchant = $1 AND state IN ('due', 'held') AND next_at <= $2
 					ORDER BY next_at LIMIT $3 `+r.SkipLocked+`)
 				UPDATE postbacks SET next_at = $4 WHERE id IN (SELECT id FROM due)
-				RETURNING id, attempts, body`, want.Merchant, Micros(now), want.Limit, Micros(until)); err != nil {
+				RETURNING id, attempts, body, event, created_at`, want.Merchant, Micros(now), want.Limit, Micros(until)); err != nil {
 				return fmt.Errorf("lease events of %s: %w", want.Merchant, err)
 			}
 		}
@@ -72,6 +77,9 @@ func (r *Records) Lease(ctx context.Context, wants []postback.Want, now, until t
 	}
 	// Deposits never change: others need not wait while they are read.
 	for i := range jobs {
+		if jobs[i].Webhook != "" {
+			continue
+		}
 		if err := loadEvent(ctx, r.Read, &jobs[i].Event); err != nil {
 			return nil, err
 		}
@@ -228,7 +236,7 @@ func scanEndpoint(row Row) (e postback.Endpoint, err error) {
 }
 
 // SetEndpoint stores where an endpoint stands, see postback.Store.
-func (r *Records) SetEndpoint(ctx context.Context, e postback.Endpoint, over []postback.EndpointState, entries ...audit.Entry) (done bool, err error) {
+func (r *Records) SetEndpoint(ctx context.Context, e postback.Endpoint, over []postback.EndpointState, told []webhook.Event, entries ...audit.Entry) (done bool, err error) {
 	err = r.Write(ctx, func(tx Tx) error {
 		done = false
 		was, err := scanEndpoint(tx.QueryRowContext(ctx, `SELECT merchant, target, state, since, why FROM postback_endpoints WHERE merchant = $1`, e.Merchant))
@@ -263,7 +271,10 @@ func (r *Records) SetEndpoint(ctx context.Context, e postback.Endpoint, over []p
 			return err
 		}
 		done = true
-		return appendAudit(ctx, tx, entries)
+		if err := appendAudit(ctx, tx, entries); err != nil {
+			return err
+		}
+		return insertEvents(ctx, tx, told) // ids come after the head of the audit log, as everywhere
 	})
 	return done, err
 }
@@ -289,16 +300,19 @@ func (r *Records) Revive(ctx context.Context, refusal postback.Refusal, now time
 }
 
 const (
-	summaryColumns = `p.id, p.merchant, p.told, COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, w.amount),
-		p.state, p.attempts, p.next_at, p.last_status, p.last_error, p.created_at, p.delivered_at`
-	// summaryTables join what a postback is about.
-	summaryTables = `postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id
-		LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+	summaryColumns = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id, ''), COALESCE(d.amount, w.amount, c.amount, r.amount, 0)` + summaryTail
+	summaryHead    = `p.id, p.merchant, p.event, p.told, `
+	summaryTail    = `, p.state, p.attempts, p.next_at, p.last_status, p.last_error, p.created_at, p.delivered_at`
+	// summaryTables join what a postback or event is about.
+	summaryTables = `postbacks p LEFT JOIN deposits d ON d.id = p.id
+		LEFT JOIN claims c ON c.id = CASE WHEN p.event = '' THEN p.id WHEN p.event LIKE 'deposit.%' THEN p.subject ELSE 0 END
+		LEFT JOIN withdrawals w ON w.id = CASE WHEN p.event = '' THEN p.withdrawal_id WHEN p.event LIKE 'withdrawal.%' THEN p.subject ELSE 0 END
+		LEFT JOIN credits r ON r.id = CASE WHEN p.event LIKE 'credit.%' THEN p.subject ELSE 0 END`
 )
 
 func scanSummary(row Row, s *postback.Summary, more ...any) error {
 	var amount, nextAt, createdAt, deliveredAt int64
-	err := row.Scan(append([]any{&s.ID, &s.Merchant, &s.Told, &s.CustomID, &amount, &s.State, &s.Attempts, &nextAt, &s.LastStatus, &s.LastError,
+	err := row.Scan(append([]any{&s.ID, &s.Merchant, &s.Webhook, &s.Told, &s.CustomID, &amount, &s.State, &s.Attempts, &nextAt, &s.LastStatus, &s.LastError,
 		&createdAt, &deliveredAt}, more...)...)
 	s.Amount, s.NextAt, s.CreatedAt, s.DeliveredAt = money.Paise(amount), Time(nextAt), Time(createdAt), Time(deliveredAt)
 	return err
@@ -351,7 +365,9 @@ func (r *Records) Postback(ctx context.Context, id int64) (*postback.Detail, err
 	if err != nil {
 		return nil, err
 	}
-	if err := loadEvent(ctx, r.Read, &d.Event); err != nil {
+	if d.Event.Webhook = d.Webhook; d.Webhook != "" {
+		d.Event.Merchant, d.Event.CreatedAt, d.Event.ActivatedAt = d.Merchant, d.CreatedAt, d.CreatedAt
+	} else if err := loadEvent(ctx, r.Read, &d.Event); err != nil {
 		return nil, err
 	}
 	err = each(ctx, r.Read, func(row Row) error {

@@ -134,7 +134,7 @@ func (r *Records) OpenLines(ctx context.Context, statement int64, limit int) (li
 		l, err := scanLine(row)
 		list = append(list, l)
 		return err
-	}, `SELECT `+lineOut+` FROM statement_lines l WHERE statement = $1 AND result IN `+openResults+` ORDER BY line LIMIT $2`, statement, limit)
+	}, `SELECT `+lineOut+` FROM statement_lines l WHERE statement + 0 = $1 AND result IN `+openResults+` ORDER BY line LIMIT $2`, statement, limit)
 	return list, err
 }
 
@@ -166,7 +166,7 @@ func (r *Records) NewestStatements(ctx context.Context, wallet string, before in
 		q.and("id < $", before)
 	}
 	if wallet != "" {
-		q.and("wallet = $", wallet)
+		q.and("wallet || '' = $", wallet) // not by the index of digests, which has them in another order
 	}
 	err = each(ctx, r.Read, func(row Row) error {
 		s, err := scanStatement(row)
@@ -186,10 +186,12 @@ const openResults = `('no_utr', 'unparsed', 'refused')`
 // StatementLines gives a page of the lines of a statement, see lookup.Store.
 func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []lookup.Line, err error) {
 	var q query
-	q.and("l.statement = $ AND l.line > $", ask.Statement, ask.After)
 	if ask.Open {
-		q.and("l.result IN " + openResults)
+		q.and("l.statement + 0 = $ AND l.result IN "+openResults, ask.Statement)
+	} else {
+		q.and("l.statement = $", ask.Statement)
 	}
+	q.and("l.line > $", ask.After)
 	err = each(ctx, r.Read, func(row Row) error {
 		var line lookup.Line
 		var state string

@@ -130,6 +130,13 @@ var checks = []check{
 	{"withdrawal %v is %v, and no postback tells so", `SELECT w.id, w.state FROM withdrawals w LEFT JOIN postbacks p ON p.withdrawal_id = w.id AND p.told = w.state AND p.merchant = w.merchant
 		WHERE w.state IN ('success', 'failed', 'canceled') AND p.id IS NULL`},
 	{"merchant %v has more than one withdrawal with the id of %v", `SELECT merchant, MIN(id) FROM withdrawals GROUP BY merchant, withdrawal_id HAVING COUNT(*) > 1`},
+	{"%v of %v paid %v paise in %v payouts by its record, but its withdrawals say otherwise", `SELECT s.settlement_id, s.merchant, s.amount, s.payouts FROM settlements s
+		LEFT JOIN (SELECT * FROM withdrawals WHERE substr(withdrawal_id, 1, 11) = 'settlement-') AS w ON w.merchant = s.merchant AND (w.withdrawal_id = s.settlement_id OR w.withdrawal_id LIKE s.settlement_id || '-p%')
+		WHERE s.cut_at > 0 GROUP BY s.id, s.settlement_id, s.merchant, s.amount, s.fee, s.payouts
+		HAVING COUNT(w.id) <> s.payouts OR COALESCE(SUM(w.amount), 0) <> s.amount OR COALESCE(SUM(w.fee), 0) <> s.fee`},
+	{"withdrawal %v has the id of a settlement, %v, and is of none", `SELECT w.id, w.withdrawal_id FROM withdrawals w
+		LEFT JOIN settlements s ON s.merchant = w.merchant AND (w.withdrawal_id = s.settlement_id OR w.withdrawal_id LIKE s.settlement_id || '-p%')
+		WHERE substr(w.withdrawal_id, 1, 11) = 'settlement-' AND s.id IS NULL`},
 	{"posting %v/%v is of a credit, movement, withdrawal or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
 		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id
@@ -145,13 +152,32 @@ var checks = []check{
 		WHERE next <= (SELECT COALESCE(MAX(id), 0) FROM claims) OR next <= (SELECT COALESCE(MAX(id), 0) FROM credits)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM movements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM messages)
 			OR next <= (SELECT COALESCE(MAX(id), 0) FROM statements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM accounts)
-			OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
+			OR next <= (SELECT COALESCE(MAX(id), 0) FROM settlements) OR next <= (SELECT COALESCE(MAX(id), 0) FROM withdrawals) OR next <= (SELECT COALESCE(MAX(id), 0) FROM postbacks)`},
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
-	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0`},
+	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0 AND p.event = ''`},
 	{"postback %v has no withdrawal", `SELECT p.id FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.withdrawal_id AND w.merchant = p.merchant
 		WHERE w.id IS NULL AND p.withdrawal_id <> 0`},
+	// … and every event of a webhook its fact, told to nobody else and once.
+	{"event %v (%v to %v) is of no claim that is so", `SELECT p.id, p.event, p.merchant FROM postbacks p LEFT JOIN claims c ON c.id = p.subject
+			AND (substr(p.merchant, 1, 1) = '/' OR substr(p.merchant, 1, length(c.merchant) + 1) = c.merchant || '/')
+			AND (p.event IN ('deposit.pending', 'deposit.refused') OR p.event = 'deposit.' || c.state)
+		WHERE p.event LIKE 'deposit.%' AND c.id IS NULL`},
+	{"event %v (%v to %v) is of no withdrawal that was so", `SELECT p.id, p.event, p.merchant FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.subject
+			AND (substr(p.merchant, 1, 1) = '/' OR substr(p.merchant, 1, length(w.merchant) + 1) = w.merchant || '/')
+		LEFT JOIN (SELECT DISTINCT subject, action FROM audit WHERE action LIKE 'withdrawal.%') AS a ON a.subject = p.subject AND a.action = p.event
+		WHERE p.event LIKE 'withdrawal.%' AND (w.id IS NULL OR a.subject IS NULL)`},
+	{"event %v (%v to %v) is of no credit, or told to a merchant", `SELECT p.id, p.event, p.merchant FROM postbacks p LEFT JOIN credits r ON r.id = p.subject
+		WHERE p.event LIKE 'credit.%' AND (r.id IS NULL OR substr(p.merchant, 1, 1) <> '/')`},
+	{"event %v (%v to %v) is of an endpoint that the audit log says nothing of", `SELECT p.id, p.event, p.merchant FROM postbacks p
+		LEFT JOIN (SELECT DISTINCT action, at FROM audit WHERE action LIKE 'endpoint.%') AS a ON a.action = p.event AND a.at = p.created_at
+		WHERE p.event LIKE 'endpoint.%' AND a.at IS NULL`},
+	{"%v was told %v of %v more than once", `SELECT merchant, event, subject FROM postbacks
+		WHERE event <> '' AND event NOT IN ('deposit.pending', 'deposit.refused', 'credit.contested') AND subject <> 0
+		GROUP BY merchant, event, subject HAVING COUNT(*) > 1`},
+	{"event %v has no body or no webhook, or a postback has a webhook's", `SELECT id FROM postbacks
+		WHERE (event <> '') <> (merchant LIKE '%/%') OR event <> '' AND length(body) = 0`},
 	{"attempt %v is at postback %v, which is not kept", `SELECT a.id, a.postback FROM postback_attempts a LEFT JOIN postbacks p ON p.id = a.postback WHERE p.id IS NULL`},
 	{"postback %v is %v with a refused target, or will be sent although it has no time", `SELECT id, state FROM postbacks
 		WHERE (refused <> '' AND state <> 'dead') OR (state IN ('due', 'held')) <> (next_at > 0)`},

@@ -30,7 +30,7 @@ type statements struct {
 	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
 	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport, addAttempt                                *sql.Stmt
+	addMessage, addReport, addAttempt, addEvent                      *sql.Stmt
 	begin, commit, rollback                                          *sql.Stmt
 }
 
@@ -89,7 +89,7 @@ func (s *statements) all() []preparation {
 		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setCredit, `UPDATE credits SET amount = ?, booked_at = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
 			claim_id = ?, contested = ?, lines = ? WHERE id = ?`},
-		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0`},
+		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0`},
 		{&s.movementByLine, `SELECT ` + records.MovementColumns + ` FROM movements WHERE line_key = ?`},
 		{&s.addMovement, `INSERT INTO movements (` + records.MovementColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setMovement, `UPDATE movements SET credit_id = ? WHERE id = ?`},
@@ -112,6 +112,7 @@ func (s *statements) all() []preparation {
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
 		{&s.addAttempt, records.AttemptStatement},
+		{&s.addEvent, records.EventStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
 	}
 }
@@ -360,6 +361,11 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 		e := &c.Events[i]
 		if _, err := s.addPostback.ExecContext(ctx, e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt)); err != nil {
 			return fmt.Errorf("postback %d: %w", e.ID, err)
+		}
+	}
+	for i := range c.Webhooks {
+		if _, err := s.addEvent.ExecContext(ctx, records.EventValues(&c.Webhooks[i])...); err != nil {
+			return fmt.Errorf("event %d: %w", c.Webhooks[i].ID, err)
 		}
 	}
 	for _, a := range c.Assignments {

@@ -27,6 +27,7 @@ func play(t *testing.T, fresh Fresh, scenarios []scenario) {
 			h := MustOpenHouse(t, fresh(t), s.setup)
 			s.play(h)
 			h.MustVerify()
+			h.mustHaveToldNobody()
 		})
 	}
 }

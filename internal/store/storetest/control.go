@@ -174,7 +174,7 @@ func testControl(t *testing.T, fresh Fresh) {
 				h.Errorf("an open one is resumed: %v", err)
 			}
 			disabled := postback.Endpoint{Merchant: Shop, Target: postback.Target(shopAddress), State: postback.EndpointDisabled, Since: Start, Why: "gone"}
-			if _, err := h.Store.SetEndpoint(h.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}); err != nil {
+			if _, err := h.Store.SetEndpoint(h.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}, nil); err != nil {
 				h.Fatal(err)
 			}
 			stands(postback.EndpointDisabled)
@@ -182,7 +182,7 @@ func testControl(t *testing.T, fresh Fresh) {
 			stands()
 			// What is known of another URL is not shown.
 			disabled.Target = "another"
-			if _, err := h.Store.SetEndpoint(h.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}); err != nil {
+			if _, err := h.Store.SetEndpoint(h.Context(), disabled, []postback.EndpointState{postback.EndpointOpen}, nil); err != nil {
 				h.Fatal(err)
 			}
 			stands()

@@ -470,7 +470,13 @@ func (h *House) MustDump() []string {
 // mustRead reads columns of a table behind the store's back, as texts.
 func (h *House) mustRead(table string, columns ...string) (all [][]string) {
 	h.Helper()
-	rows, err := h.raw().QueryContext(h.Context(), `SELECT `+strings.Join(columns, ", ")+` FROM `+table)
+	return h.mustReadWhere(table, "1 = 1", columns...)
+}
+
+// mustReadWhere is mustRead for the rows that fit a condition.
+func (h *House) mustReadWhere(table, where string, columns ...string) (all [][]string) {
+	h.Helper()
+	rows, err := h.raw().QueryContext(h.Context(), `SELECT `+strings.Join(columns, ", ")+` FROM `+table+` WHERE `+where)
 	if err != nil {
 		h.Fatal(err)
 	}

@@ -286,7 +286,7 @@ func testOutbox(t *testing.T, fresh Fresh) {
 				e := postback.Endpoint{Merchant: Shop, Target: target, State: state, Since: h.Clock.Now(), Why: "why"}
 				entry := audit.Entry{At: h.Clock.Now(), Actor: "operator:asha", Action: "endpoint.test", Why: string(state)}
 				before := h.MustVerify().AuditEntries
-				if done, err := h.Store.SetEndpoint(h.Context(), e, over, entry); err != nil || done != want {
+				if done, err := h.Store.SetEndpoint(h.Context(), e, over, nil, entry); err != nil || done != want {
 					h.Errorf("set to %s: %t, %v", state, done, err)
 				}
 				list, err := h.Store.Endpoints(h.Context())

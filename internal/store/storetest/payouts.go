@@ -257,13 +257,16 @@ func testPayouts(t *testing.T, fresh Fresh) {
 		{"marked by hand", desks, within(9000_00, func(o *office) {
 			const actor = "key:7"
 			w := o.mustCreate(withdrawal("a", 2000_00), payout.New, payout.ReasonAmount)
-			_, err := o.MarkPaid(o.Context(), w.ID, string(UTR(5)), actor)
+			_, err := o.MarkPaid(o.Context(), w.ID, "", string(UTR(5)), actor)
 			o.mustTurnDown(err, payout.WrongState) // nobody approved it
+			if _, err := o.Clear(o.Context(), w.ID, actor, "a slip of the pen"); err != nil {
+				o.Fatal(err)
+			}
 			if _, err := o.Approve(o.Context(), w.ID, actor); err != nil {
 				o.Fatal(err)
 			}
 			for range 2 { // said twice, it is paid once
-				if w, err = o.MarkPaid(o.Context(), w.ID, string(UTR(5)), actor); err != nil || w.State != payout.Success || w.BankRef != string(UTR(5)) {
+				if w, err = o.MarkPaid(o.Context(), w.ID, "", string(UTR(5)), actor); err != nil || w.State != payout.Success || w.BankRef != string(UTR(5)) {
 					o.Fatalf("marked as paid: %+v, %v", w, err)
 				}
 			}
@@ -272,7 +275,7 @@ func testPayouts(t *testing.T, fresh Fresh) {
 				o.Fatalf("marked as failed: %+v, %v", w, err)
 			}
 			o.mustHave(9000_00, 0)
-			if _, err := o.MarkPaid(o.Context(), 99, "x", actor); !errors.Is(err, payout.ErrNoWithdrawal) {
+			if _, err := o.MarkPaid(o.Context(), 99, "", "x", actor); !errors.Is(err, payout.ErrNoWithdrawal) {
 				o.Errorf("none is marked: %v", err)
 			}
 		})},

@@ -684,7 +684,19 @@ func testDesk(t *testing.T, fresh Fresh) {
 // BenchmarkActivate measures activations whose credit is known, from 64 callers.
 func BenchmarkActivate(b *testing.B, fresh Fresh) {
 	b.Helper()
-	h := MustOpenHouse(b, fresh(b), Setup{Policy: func(p *deposit.Policy) { p.LabelFailures = 0 }})
+	benchmarkActivate(b, fresh, nil)
+}
+
+// BenchmarkActivateTold is BenchmarkActivate with two webhooks that are told of
+// each deposit.
+func BenchmarkActivateTold(b *testing.B, fresh Fresh) {
+	b.Helper()
+	benchmarkActivate(b, fresh, withWebhooks)
+}
+
+func benchmarkActivate(b *testing.B, fresh Fresh, change func(*directory.Change)) {
+	b.Helper()
+	h := MustOpenHouse(b, fresh(b), Setup{Change: change, Policy: func(p *deposit.Policy) { p.LabelFailures = 0 }})
 	report(b, h, b.N)
 	callers(b, func(i int) error {
 		c, err := h.Desk.Activate(b.Context(), Claim(fmt.Sprint(i), UTR(i), 500_00))

@@ -62,6 +62,16 @@ func testDirectory(t *testing.T, fresh Fresh) {
 		t.Errorf("a merchant's keys came back otherwise: %+v", got)
 	}
 
+	// So are a webhook's.
+	hook := directory.Webhook{
+		Merchant: Shop, ID: "h1", URL: "https://shop.example/", Events: []string{"deposit.*", "withdrawal.failed"}, Waits: []time.Duration{time.Hour}, Ed25519: true,
+		Secrets: directory.WebhookSecrets{Signing: "1", Previous: "2", Ed25519: "3"},
+	}
+	other = MustOpenHouse(t, fresh(t), Setup{Change: func(c *directory.Change) { c.Webhooks = append(c.Webhooks, &hook) }})
+	if got := other.Directory.Current().Webhook("shop/h1"); !reflect.DeepEqual(*got, hook) {
+		t.Errorf("a webhook came back otherwise: %+v", got)
+	}
+
 	// A change worked out on an older version writes nothing.
 	renamed := *shop
 	renamed.Name = "Renamed"
@@ -112,14 +122,14 @@ func testDirectory(t *testing.T, fresh Fresh) {
 func testSecrets(t *testing.T, fresh Fresh) {
 	t.Helper()
 	db := fresh(t)
-	h := MustOpenHouse(t, db, Setup{})
+	h := MustOpenHouse(t, db, hooked)
 	if _, err := db.TryOpen(t, mustKey("another key, just as long as the first")); !errors.Is(err, records.ErrWrongKey) {
 		t.Errorf("another key gave %v", err)
 	}
 	if _, err := db.TryOpen(t, Key); err != nil {
 		t.Errorf("the right key gave %v", err)
 	}
-	secrets := []string{"plugin-secret-of", "private-key-of", "access-key-of", "token-of"}
+	secrets := []string{"plugin-secret-of", "private-key-of", "access-key-of", "token-of", string(whsec[6:])}
 	var raw bytes.Buffer
 	rows, err := db.Raw(t).QueryContext(t.Context(), `SELECT kind, id, doc, sealed FROM directory`)
 	if err != nil {

@@ -48,8 +48,8 @@ func testStaff(t *testing.T, fresh Fresh) {
 		"users": func(t *testing.T, d *Database, s store.Store) {
 			t.Helper()
 			ctx, people := t.Context(), s.Staff()
-			if any, err := people.AnyOwner(ctx); any || err != nil {
-				t.Errorf("an empty house has an owner: %v, %v", any, err)
+			if found, err := people.AnyOwner(ctx); found || err != nil {
+				t.Errorf("an empty house has an owner: %v, %v", found, err)
 			}
 			if _, err := people.FindUserByEmail(ctx, "a@example.com"); !errors.Is(err, staff.ErrNoUser) {
 				t.Errorf("nobody gives %v", err)
@@ -150,7 +150,7 @@ func testStaff(t *testing.T, fresh Fresh) {
 			if (first == nil) == (second == nil) || !errors.Is(errors.Join(first, second), staff.ErrLastOwner) {
 				t.Errorf("both owners go: %v, %v", first, second)
 			}
-			if any, err := people.AnyOwner(ctx); !any || err != nil {
+			if found, err := people.AnyOwner(ctx); !found || err != nil {
 				t.Errorf("no owner is left: %v", err)
 			}
 		},
