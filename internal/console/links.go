@@ -203,5 +203,5 @@ func (d *Door) guidePage(v *visit, m *directory.Merchant) error {
 		body.Access = m.Secrets.AccessKey.Reveal()
 		body.Keys = merchantPath(m, "keys")
 	}
-	return v.show(page{Name: "guide", Title: v.T("guide.title", "merchant", d.merchantName(m.ID)), Body: body})
+	return v.show(page{Name: "guide", Wide: true, Title: v.T("guide.title", "merchant", d.merchantName(m.ID)), Body: body})
 }

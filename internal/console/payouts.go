@@ -321,7 +321,7 @@ func (d *Door) payerField(v *visit, deskID, chosen string) field {
 	choices := []string{"", v.T("payouts.anywallet")}
 	for _, w := range dir.Wallets {
 		if !w.Retired && (desk == nil || len(desk.Wallets) == 0 || slices.Contains(desk.Wallets, w.ID)) {
-			choices = append(choices, w.ID, w.ID+" · "+cmp.Or(w.Account, string(w.VPA)))
+			choices = append(choices, w.ID, w.ID+" · "+cmp.Or(v.MaskedAccount(w.Account), string(w.VPA)))
 		}
 	}
 	return field{Name: "wallet", Label: v.T("payouts.wallet"), Type: "select", Options: options(chosen, choices...)}

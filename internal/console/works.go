@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -263,16 +264,28 @@ type copier struct{ ID, Label, Done string }
 // Copy makes a button for the element with that id.
 func (v *visit) Copy(id string) copier { return copier{id, v.T("copy"), v.T("copy.done")} }
 
+// mostDigits is how many of an account the apply file takes for its last ones.
+const mostDigits = 6
+
+// MaskedAccount shows the last digits of an account; those alone may be known.
+func (*visit) MaskedAccount(number string) string {
+	if len(number) <= mostDigits {
+		return number
+	}
+	return upi.AccountNumber(number).Masked()
+}
+
 // Masked hides most of a person's name.
 func (*visit) Masked(name string) string { return upi.MaskPayer(name) }
 
 // Day writes a day of a bank, which is one of India's wherever the reader is.
-func (v *visit) Day(t time.Time) string {
+func (v *visit) Day(t time.Time) template.HTML {
 	if t.IsZero() {
 		return "–"
 	}
-	day, _, _ := strings.Cut(v.words.Datetime(t.In(feed.India())), ",")
-	return day
+	t = t.In(feed.India())
+	day, _, _ := strings.Cut(v.words.Datetime(t), ",")
+	return template.HTML(`<time datetime="` + t.Format(time.DateOnly) + `">` + template.HTMLEscapeString(day) + `</time>`) //nolint:gosec // a format and escaped text
 }
 
 // PageName is the key of what the page is called.
