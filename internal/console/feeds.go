@@ -39,8 +39,8 @@ type feedList struct {
 // tone orders feeds: those that need somebody come first.
 var tones = []string{toneBad, toneWait, toneSoft, toneGood}
 
-// feeds shows how feeds are, the worst first.
-func (d *Door) feeds(v *visit) error {
+// feedsPage shows how feeds are, the worst first.
+func (d *Door) feedsPage(v *visit) error {
 	states, err := d.health(v.Context())
 	if err != nil {
 		return err

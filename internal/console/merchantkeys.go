@@ -94,7 +94,7 @@ func (*Door) showKeys(v *visit, code int, m *directory.Merchant, problem string)
 	body := keySheet{Problem: problem, Tabs: v.tabs(m)}
 	for _, k := range keySpecs() {
 		row := keyRow{
-			Name: k.name, Label: v.T("keys." + k.name), Text: v.T("keys." + k.name + ".text"), There: k.current(&m.Secrets) != "",
+			Name: k.name, Label: v.T("merchantkeys." + k.name), Text: v.T("merchantkeys." + k.name + ".text"), There: k.current(&m.Secrets) != "",
 			Gentle: k.previous != nil, Rotating: k.previous != nil && k.previous(&m.Secrets) != "",
 		}
 		if !m.Retired && (!k.postback || m.PostbackURL != "") {
@@ -102,7 +102,7 @@ func (*Door) showKeys(v *visit, code int, m *directory.Merchant, problem string)
 		}
 		body.Keys = append(body.Keys, row)
 	}
-	return v.show(page{Status: code, Name: "keys", Title: v.T("keys.title", "merchant", v.door.merchantName(m.ID)), Body: body})
+	return v.show(page{Status: code, Name: "keys", Title: v.T("merchantkeys.title", "merchant", v.door.merchantName(m.ID)), Body: body})
 }
 
 // errNoTarget: keys of postbacks belong to an address of postbacks.
@@ -188,8 +188,8 @@ func (d *Door) rotateKey(v *visit, m *directory.Merchant) error {
 	}); err != nil {
 		return d.again(v, err, func(code int, problem string) error { return d.showKeys(v, code, m, problem) })
 	}
-	return v.show(page{Name: "newkey", Title: v.T("keys.made"), Body: newKey{
-		Tabs: v.tabs(m), Label: v.T("keys." + k.name), Key: made, Gentle: k.previous != nil, Back: merchantPath(m, "keys"),
+	return v.show(page{Name: "newkey", Title: v.T("merchantkeys.made"), Body: newKey{
+		Tabs: v.tabs(m), Label: v.T("merchantkeys." + k.name), Key: made, Gentle: k.previous != nil, Back: merchantPath(m, "keys"),
 	}})
 }
 

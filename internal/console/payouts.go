@@ -49,7 +49,7 @@ func (d *Door) payouts() handlers {
 		"GET /payouts":                       d.payoutList,
 		"POST /payouts/approve":              d.approveChosen,
 		"GET /payouts/{withdrawal}":          d.ofWithdrawal(d.payoutPage),
-		"POST /payouts/{withdrawal}/approve": d.ofWithdrawal(d.approve),
+		"POST /payouts/{withdrawal}/approve": d.ofWithdrawal(d.approvePayout),
 		"GET /payouts/{withdrawal}/hand":     d.ofWithdrawal(d.askHand),
 		"POST /payouts/{withdrawal}/hand":    d.ofWithdrawal(d.hand),
 		"GET /payouts/{withdrawal}/paid":     d.ofWithdrawal(d.askPaid),
@@ -57,9 +57,9 @@ func (d *Door) payouts() handlers {
 		"GET /payouts/{withdrawal}/failed":   d.ofWithdrawal(d.askFailed),
 		"POST /payouts/{withdrawal}/failed":  d.ofWithdrawal(d.markFailed),
 		"GET /payouts/{withdrawal}/clear":    d.ofWithdrawal(d.askClear),
-		"POST /payouts/{withdrawal}/clear":   d.ofWithdrawal(d.clear),
+		"POST /payouts/{withdrawal}/clear":   d.ofWithdrawal(d.clearPayout),
 		"GET /payouts/{withdrawal}/reject":   d.ofWithdrawal(d.askReject),
-		"POST /payouts/{withdrawal}/reject":  d.ofWithdrawal(d.reject),
+		"POST /payouts/{withdrawal}/reject":  d.ofWithdrawal(d.rejectPayout),
 
 		"GET /payout-files":                 d.payoutFiles,
 		"GET /payout-files/make":            d.askFile,
@@ -286,7 +286,7 @@ func (d *Door) did(v *visit, w *payout.Withdrawal, err error, said string, show 
 	return v.lead(d.payoutPath(w, ""))
 }
 
-func (d *Door) approve(v *visit, w *payout.Withdrawal) error {
+func (d *Door) approvePayout(v *visit, w *payout.Withdrawal) error {
 	_, err := d.office().Approve(v.Context(), w.ID, v.actor())
 	return d.did(v, w, err, "said.approved", func(code int, problem string) error { return d.showPayout(v, code, w, problem) })
 }
@@ -385,8 +385,8 @@ func (d *Door) askClear(v *visit, w *payout.Withdrawal) error {
 	return d.showWhy(v, http.StatusOK, w, "", "clear")
 }
 
-// clear takes a person's word that a contested withdrawal was looked at.
-func (d *Door) clear(v *visit, w *payout.Withdrawal) error {
+// clearPayout takes a person's word that a contested withdrawal was looked at.
+func (d *Door) clearPayout(v *visit, w *payout.Withdrawal) error {
 	why, err := v.told("why")
 	if err == nil {
 		_, err = d.office().Clear(v.Context(), w.ID, v.actor(), why)
@@ -398,7 +398,7 @@ func (d *Door) askReject(v *visit, w *payout.Withdrawal) error {
 	return d.showWhy(v, http.StatusOK, w, "", "reject")
 }
 
-func (d *Door) reject(v *visit, w *payout.Withdrawal) error {
+func (d *Door) rejectPayout(v *visit, w *payout.Withdrawal) error {
 	why, err := v.told("why")
 	if err == nil {
 		_, err = d.office().Cancel(v.Context(), w.ID, v.actor(), why)

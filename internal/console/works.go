@@ -81,7 +81,7 @@ func (d *Door) works() handlers {
 		"POST /methods/{method}":        d.ofMethod(d.setMethod),
 		"POST /methods/{method}/switch": d.ofMethod(d.switchMethod),
 
-		"GET /feeds":                  d.feeds,
+		"GET /feeds":                  d.feedsPage,
 		"GET /feeds/{feed}":           d.feedPage,
 		"GET /inbox":                  d.inbox,
 		"GET /messages/{message}":     d.messagePage,

@@ -41,7 +41,7 @@ func TestOperatorInBrowser(t *testing.T) {
 			s.sees("Switched on.")
 
 			file := filepath.Join(t.TempDir(), "march.csv")
-			if err := os.WriteFile(file, []byte(rowsOf(credited(1), credited(2), credited(3))), 0o600); err != nil {
+			if err := os.WriteFile(file, []byte(rowsOf(creditRow(1), creditRow(2), creditRow(3))), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s.open("/console/statements/upload")
@@ -99,7 +99,7 @@ func workshop(t *testing.T) (h *house, pages []struct{ name, path string }) {
 	}
 	h.user("worker@example.com", owner)
 	b := h.browser().signIn("worker@example.com")
-	statement := b.upload("/console/statements/upload", part{"wallet", "", "till"}, part{"file", "HDFC till march.csv", rowsOf(credited(1), credited(2), "CASH DEPOSIT AT BRANCH", credited(900))})
+	statement := b.upload("/console/statements/upload", filePart{"wallet", "", "till"}, filePart{"file", "HDFC till march.csv", rowsOf(creditRow(1), creditRow(2), "CASH DEPOSIT AT BRANCH", creditRow(900))})
 	first, second := h.withdraw("W-1001", "imps_ib", 12_500_00), h.withdraw("W-1002", "imps_ib", 8_200_00)
 	b.post("/console/payouts/approve", "id", fmt.Sprint(first.ID), "id", fmt.Sprint(second.ID))
 	b.post("/console/payout-files/make", "desk", "files", "wallet", "till", "ifsc", "HDFC0000002").must(t, 200, "2 payouts")

@@ -72,11 +72,11 @@ func (h *house) stands(id int64) *payout.Withdrawal {
 	return w
 }
 
-// part is a field of a form that brings a file.
-type part struct{ name, file, text string }
+// filePart is a field of a form that brings a file.
+type filePart struct{ name, file, text string }
 
-// send sends such a form.
-func (b *browser) upload(path string, parts ...part) answer {
+// upload sends such a form.
+func (b *browser) upload(path string, parts ...filePart) answer {
 	b.Helper()
 	var body bytes.Buffer
 	w := multipart.NewWriter(&body)
@@ -200,7 +200,7 @@ func rowsOf(rows ...string) string {
 	return text
 }
 
-func credited(n int) string {
+func creditRow(n int) string {
 	return fmt.Sprintf("UPI-ASHA-ASHA@OKAXIS-UTIB0000123-%s-RENT", storetest.UTR(n))
 }
 
@@ -214,8 +214,8 @@ func TestStatement(t *testing.T) {
 	b := h.browser().signIn("asha@example.com")
 	h.MustActivate(storetest.Claim("order", storetest.UTR(1), 100_00), deposit.Waiting)
 	b.get("/console/statements/upload?wallet=till").must(t, http.StatusOK, "Every line is accounted for")
-	text := rowsOf(credited(1), credited(2), "CASH AT <script>alert(1)</script> COUNTER")
-	first := b.upload("/console/statements/upload", part{"wallet", "", "till"}, part{"format", "", "auto"}, part{"file", "<i>march<i>.csv", text})
+	text := rowsOf(creditRow(1), creditRow(2), "CASH AT <script>alert(1)</script> COUNTER")
+	first := b.upload("/console/statements/upload", filePart{"wallet", "", "till"}, filePart{"format", "", "auto"}, filePart{"file", "<i>march<i>.csv", text})
 	if first.status != http.StatusSeeOther || !strings.HasPrefix(first.to, "/console/statements/") {
 		t.Fatalf("answered %d to %q: %s", first.status, first.to, first.text())
 	}
@@ -229,7 +229,7 @@ func TestStatement(t *testing.T) {
 		t.Errorf("the claim's credit is %s", c.State)
 	}
 	b.get(first.to+"?lines=open").must(t, http.StatusOK, "CASH AT")
-	if again := b.upload("/console/statements/upload", part{"wallet", "", "till"}, part{"file", "march.csv", text}); again.to != first.to {
+	if again := b.upload("/console/statements/upload", filePart{"wallet", "", "till"}, filePart{"file", "march.csv", text}); again.to != first.to {
 		t.Errorf("the same file leads to %q", again.to)
 	}
 	b.get(first.to).must(t, http.StatusOK, "3 of 3 lines are accounted for.")
@@ -257,10 +257,10 @@ func TestHostileStatements(t *testing.T) {
 		"a bomb":          {string(workbook(t, 600)), "not imported"},
 		"a large sheet":   {string(workbook(t, 40)), "not imported"}, // unpacked by way of the disk
 		"a broken zip":    {"PK\x03\x04" + strings.Repeat("x", 300), "not imported"},
-		"another account": {strings.Replace(rowsOf(credited(1)), "50100012347310", "99900012340000", 1), "account"},
+		"another account": {strings.Replace(rowsOf(creditRow(1)), "50100012347310", "99900012340000", 1), "account"},
 		"entities":        {`<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><Document>&b;</Document>`, "not imported"},
 	} {
-		got := b.upload("/console/statements/upload", part{"wallet", "", "till"}, part{"file", "x.csv", tt.text})
+		got := b.upload("/console/statements/upload", filePart{"wallet", "", "till"}, filePart{"file", "x.csv", tt.text})
 		if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.text(), tt.want) {
 			t.Errorf("%s is answered %d: %s", name, got.status, got.text())
 		}
@@ -268,9 +268,9 @@ func TestHostileStatements(t *testing.T) {
 			t.Errorf("%s is run", name)
 		}
 	}
-	b.upload("/console/statements/upload", part{"wallet", "", "none"}, part{"file", "x.csv", "x"}).must(t, http.StatusUnprocessableEntity, "choose the wallet")
-	b.upload("/console/statements/upload", part{"wallet", "", "till"}).must(t, http.StatusUnprocessableEntity, "No file arrived")
-	b.upload("/console/statements/upload", part{"file", "x.csv", "x"}, part{"wallet", "", "till"}).must(t, http.StatusUnprocessableEntity, "choose the wallet")
+	b.upload("/console/statements/upload", filePart{"wallet", "", "none"}, filePart{"file", "x.csv", "x"}).must(t, http.StatusUnprocessableEntity, "choose the wallet")
+	b.upload("/console/statements/upload", filePart{"wallet", "", "till"}).must(t, http.StatusUnprocessableEntity, "No file arrived")
+	b.upload("/console/statements/upload", filePart{"file", "x.csv", "x"}, filePart{"wallet", "", "till"}).must(t, http.StatusUnprocessableEntity, "choose the wallet")
 	b.post("/console/statements/upload", "wallet", "till", "file", "x").must(t, http.StatusUnprocessableEntity, "No file arrived")
 	b.sendBody("/console/statements/upload", "multipart/form-data; boundary=x", strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nhalf of it")).
 		must(t, http.StatusUnprocessableEntity, "")
@@ -466,14 +466,14 @@ func TestPayByFile(t *testing.T) {
 			`<OrgnlGrpInfAndSts><OrgnlMsgId>B1</OrgnlMsgId><OrgnlMsgNmId>pain.001.001.09</OrgnlMsgNmId></OrgnlGrpInfAndSts><OrgnlPmtInfAndSts><OrgnlPmtInfId>P1</OrgnlPmtInfId>` +
 			text.String() + `</OrgnlPmtInfAndSts></CstmrPmtStsRpt></Document>`
 	}
-	b.upload("/console/payout-files/answer", part{"desk", "", "files"}, part{"file", "a.xml", "<html>sorry</html>"}).must(t, http.StatusUnprocessableEntity, "cannot be read")
-	b.upload("/console/payout-files/answer", part{"desk", "", "none"}, part{"file", "a.xml", "x"}).must(t, http.StatusUnprocessableEntity, "no such payout desk")
-	b.upload("/console/payout-files/answer", part{"desk", "", "files"}, part{"file", "a.xml", report(one.Reference()+" ACSC", two.Reference()+" PDNG", "STRANGE1 ACSC")}).
+	b.upload("/console/payout-files/answer", filePart{"desk", "", "files"}, filePart{"file", "a.xml", "<html>sorry</html>"}).must(t, http.StatusUnprocessableEntity, "cannot be read")
+	b.upload("/console/payout-files/answer", filePart{"desk", "", "none"}, filePart{"file", "a.xml", "x"}).must(t, http.StatusUnprocessableEntity, "no such payout desk")
+	b.upload("/console/payout-files/answer", filePart{"desk", "", "files"}, filePart{"file", "a.xml", report(one.Reference()+" ACSC", two.Reference()+" PDNG", "STRANGE1 ACSC")}).
 		must(t, http.StatusOK, "1 of 3 are settled.")
 	if h.stands(one.ID).State != payout.Success || h.stands(two.ID).State != payout.Processing {
 		t.Errorf("they are %s and %s", h.stands(one.ID).State, h.stands(two.ID).State)
 	}
-	b.upload("/console/payout-files/answer", part{"desk", "", "files"}, part{"file", "a.xml", report(one.Reference() + " ACSC")}).must(t, http.StatusOK, "1 of 1 are settled.")
+	b.upload("/console/payout-files/answer", filePart{"desk", "", "files"}, filePart{"file", "a.xml", report(one.Reference() + " ACSC")}).must(t, http.StatusOK, "1 of 1 are settled.")
 	h.MustVerify()
 }
 
@@ -566,20 +566,20 @@ func TestSettings(t *testing.T) {
 		t.Error("a form that is wrong in one thing changed another")
 	}
 	const logo = `<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>alert(1)</script></svg>`
-	b.upload("/console/merchants/shop/look", part{"colour", "", "#0a6b4d"}, part{"logo", "logo.svg", logo}).leads(t, "/console/merchants/shop/setup#look")
+	b.upload("/console/merchants/shop/look", filePart{"colour", "", "#0a6b4d"}, filePart{"logo", "logo.svg", logo}).leads(t, "/console/merchants/shop/setup#look")
 	if shop().Look.Colour != "#0a6b4d" || !strings.HasPrefix(shop().Look.Logo, "data:image/svg+xml;base64,") {
 		t.Errorf("the look is %+v", shop().Look)
 	}
 	if got := b.get("/console/merchants/shop/setup"); strings.Contains(got.body, "<script>alert") || !strings.Contains(got.body, `src="data:image/svg`) {
 		t.Error("the logo is not shown as an image")
 	}
-	b.upload("/console/merchants/shop/look", part{"colour", "", "#0b6c4e"}).leads(t, "/console/merchants/shop/setup#look")
+	b.upload("/console/merchants/shop/look", filePart{"colour", "", "#0b6c4e"}).leads(t, "/console/merchants/shop/setup#look")
 	if shop().Look.Logo == "" || shop().Look.Colour != "#0b6c4e" {
 		t.Error("the colour took the logo away")
 	}
-	b.upload("/console/merchants/shop/look", part{"colour", "", "#ffff00"}).must(t, http.StatusUnprocessableEntity, "too light")
-	b.upload("/console/merchants/shop/look", part{"colour", "", ""}, part{"logo", "x.html", "<html>"}).must(t, http.StatusUnprocessableEntity, "is no logo")
-	b.upload("/console/merchants/shop/look", part{"colour", "", ""}, part{"nologo", "", "yes"}).leads(t, "/console/merchants/shop/setup#look")
+	b.upload("/console/merchants/shop/look", filePart{"colour", "", "#ffff00"}).must(t, http.StatusUnprocessableEntity, "too light")
+	b.upload("/console/merchants/shop/look", filePart{"colour", "", ""}, filePart{"logo", "x.html", "<html>"}).must(t, http.StatusUnprocessableEntity, "is no logo")
+	b.upload("/console/merchants/shop/look", filePart{"colour", "", ""}, filePart{"nologo", "", "yes"}).leads(t, "/console/merchants/shop/setup#look")
 	if shop().Look != (directory.Look{}) {
 		t.Errorf("the look stays %+v", shop().Look)
 	}
@@ -651,7 +651,7 @@ func TestWorksIDOR(t *testing.T) {
 	h.user("cafe@cafe.example", staff.Grant{Role: staff.MerchantAdmin, Merchant: storetest.Cafe})
 	h.user("asha@example.com", staff.Grant{Role: staff.Operator})
 	b, o := h.browser().signIn("cafe@cafe.example"), h.browser().signIn("asha@example.com")
-	upload := o.upload("/console/statements/upload", part{"wallet", "", "till"}, part{"file", "march.csv", rowsOf(credited(1))})
+	upload := o.upload("/console/statements/upload", filePart{"wallet", "", "till"}, filePart{"file", "march.csv", rowsOf(creditRow(1))})
 	o.post(fmt.Sprint("/console/payouts/", w.ID, "/approve")).leads(t, fmt.Sprint("/console/payouts/", w.ID))
 	before := h.Directory.Current().Version
 	for _, tt := range []struct {
