@@ -92,7 +92,7 @@ const mostText = 1 << 10
 // uploaded reads a form that brings a file: the fields before the file, and the
 // file itself, of which nothing was read yet.
 func (v *visit) uploaded(names ...string) (fields map[string]string, file *multipart.Part, err error) {
-	connection, now := http.NewResponseController(v.w), time.Now() //nolint:forbidigo // deadlines of a connection are on the machine's clock
+	connection, now := http.NewResponseController(v.w), time.Now() // deadlines of a connection are on the machine's clock
 	err = errors.Join(connection.SetReadDeadline(now.Add(uploadTimeout)), connection.SetWriteDeadline(now.Add(uploadTimeout+answerAfter)))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, nil, fmt.Errorf("give an upload its time: %w", err)
@@ -239,7 +239,7 @@ type importing struct {
 // run imports in the background, and returns when the statement is known, or
 // refused.
 func (i *imports) run(v *visit, g importing) (int64, error) {
-	begun, ended := make(chan int64, 1), make(chan error, 1)
+	begun, ended, done := make(chan int64, 1), make(chan error, 1), make(chan struct{})
 	i.group.Go(func() {
 		defer i.leave()
 		var id int64
@@ -255,12 +255,13 @@ func (i *imports) run(v *visit, g importing) (int64, error) {
 			g.door.Log.ErrorContext(i.life, "a statement was not imported to its end", "wallet", g.wallet.ID, "error", err)
 		}
 		ended <- err
+		close(done)
 	})
 	select {
 	case id := <-begun:
 		// Short ones are done at once: their page need not be asked twice.
 		select {
-		case <-ended:
+		case <-done:
 		case <-time.After(time.Second):
 		case <-v.Context().Done():
 		}

@@ -242,14 +242,6 @@ func address(path string, pairs ...string) string {
 	return u.String()
 }
 
-// bound is an amount that a form shows; empty where there is no bound.
-func bound(p money.Paise) string {
-	if p == 0 {
-		return ""
-	}
-	return p.Fixed()
-}
-
 // orZero is an amount as a form gives it, for the apply file.
 func orZero(text string) string {
 	if text = strings.TrimSpace(text); text == "" {

@@ -30,9 +30,9 @@ import (
 
 // factory is a house whose shop has money, with desks that pay by hand and by
 // files.
-func factory(t *testing.T) *house {
-	t.Helper()
-	h := openWith(t, storetest.Setup{Change: func(c *directory.Change) {
+func factory(tb testing.TB) *house {
+	tb.Helper()
+	h := openWith(tb, storetest.Setup{Change: func(c *directory.Change) {
 		c.Payouts = []*directory.PayoutDesk{
 			{ID: "files", Kind: directory.PayoutFiles, Method: "imps_ib", Layout: "pain.001", Account: "50100012347310", Wallets: []string{"till"}},
 			{ID: "portal", Kind: directory.PayoutManual, Method: "by_hand", Wallets: []string{"till"}},

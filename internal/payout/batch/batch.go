@@ -267,10 +267,13 @@ func (c *Clerk) settle(ctx context.Context, desk string, r *bulkfile.Result, act
 		return line, nil
 	}
 	w, err := c.Office.Store.FindWithdrawal(ctx, id)
-	if err != nil && !errors.Is(err, payout.ErrNoWithdrawal) {
+	if errors.Is(err, payout.ErrNoWithdrawal) {
+		w, err = &payout.Withdrawal{}, nil // of no desk
+	}
+	if err != nil {
 		return line, err
 	}
-	if err != nil || w.Desk != desk || r.Amount != 0 && r.Amount != w.Amount {
+	if w.Desk != desk || r.Amount != 0 && r.Amount != w.Amount {
 		line.Why = "no withdrawal of this desk and amount"
 		return line, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -109,22 +110,26 @@ func (r *Records) Inbox(ctx context.Context, of string, after int64, limit int) 
 	return list, err
 }
 
+// mostMessages is how many messages a page looks at: they are long.
+const mostMessages = 5000
+
 // ListMessages gives a page of a feed's messages, see lookup.Store. Messages have
 // no index of feeds: the walk looks at so many at most.
 func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page lookup.Page[deposit.KeptMessage], err error) {
-	var q query
-	q.and("id > 0")
+	newest := int64(math.MaxInt64)
 	if ask.After != 0 {
-		q.and("id < $", ask.After)
+		newest = ask.After
 	}
 	var last int64
-	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT id FROM messages WHERE %s ORDER BY id DESC LIMIT 1 OFFSET %d`, &q, mostLookedAt-1), q.args...).Scan(&last)
-	if err == nil {
-		q.and("id >= $", last)
+	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET %d`, mostMessages-1), newest).Scan(&last)
+	switch {
+	case err == nil:
 		page.Next = &lookup.Place{ID: last}
-	} else if !errors.Is(err, sql.ErrNoRows) {
+	case !errors.Is(err, sql.ErrNoRows):
 		return page, fmt.Errorf("list messages: %w", err)
 	}
+	var q query
+	q.and("id < $ AND id >= $", newest, last)
 	// Not by the index of digests, which would have all of the feed's sorted.
 	q.and("feed || '' = $", ask.Feed)
 	err = each(ctx, r.Read, func(row Row) error {
