@@ -110,9 +110,6 @@ func (r *Records) Inbox(ctx context.Context, of string, after int64, limit int) 
 	return list, err
 }
 
-// mostMessages is how many messages a page looks at: they are long.
-const mostMessages = 5000
-
 // ListMessages gives a page of a feed's messages, see lookup.Store. Messages have
 // no index of feeds: the walk looks at so many at most.
 func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page lookup.Page[deposit.KeptMessage], err error) {
@@ -121,7 +118,7 @@ func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page l
 		newest = ask.After
 	}
 	var last int64
-	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET %d`, mostMessages-1), newest).Scan(&last)
+	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET %d`, mostLookedAt-1), newest).Scan(&last)
 	switch {
 	case err == nil:
 		page.Next = &lookup.Place{ID: last}
