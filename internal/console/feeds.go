@@ -31,9 +31,16 @@ func (f feedRow) Lag() string { return f.Health.MeanLag.Round(1e9).String() }
 
 // feedList is what the page of feeds shows.
 type feedList struct {
-	Rows   []feedRow
-	Next   string
-	MayRun bool
+	Findings []feedFinding
+	Rows     []feedRow
+	Next     string
+	MayRun   bool
+}
+
+// feedFinding is something that is wrong with a feed, and what to do.
+type feedFinding struct {
+	Feed, Text string
+	Status     status
 }
 
 // tone orders feeds: those that need somebody come first.
@@ -59,6 +66,13 @@ func (d *Door) feedsPage(v *visit) error {
 		return errNotFound
 	}
 	body.Rows, body.Next = cut(v, body.Rows[from:], func(feedRow) string { return strconv.Itoa(from + rowsOfPage) })
+	for i := range body.Rows {
+		if h := body.Rows[i].Health; h != nil {
+			for _, found := range h.Findings {
+				body.Findings = append(body.Findings, feedFinding{h.Feed, found.Text, body.Rows[i].Status})
+			}
+		}
+	}
 	return v.show(page{Name: "feeds", Wide: true, Body: body})
 }
 

@@ -311,14 +311,15 @@ func (d *Door) askHand(v *visit, w *payout.Withdrawal) error {
 }
 
 func (d *Door) showHand(v *visit, code int, w *payout.Withdrawal, problem string) error {
-	return d.word(v, code, w, problem, "hand", false, d.payerField(v, w.Desk, v.FormValue("wallet")))
+	return d.word(v, code, w, problem, "hand", false, d.payerField(v, w.Desk, v.FormValue("wallet"), v.T("payouts.anywallet")))
 }
 
-// payerField asks for the wallet that pays: one of the desk's.
-func (d *Door) payerField(v *visit, deskID, chosen string) field {
+// payerField asks for the wallet that pays, one of the desk's; none is what stands
+// for no wallet.
+func (d *Door) payerField(v *visit, deskID, chosen, none string) field {
 	dir := d.Directory.Current()
 	desk := payout.Desk(dir, deskID)
-	choices := []string{"", v.T("payouts.anywallet")}
+	choices := []string{"", none}
 	for _, w := range dir.Wallets {
 		if !w.Retired && (desk == nil || len(desk.Wallets) == 0 || slices.Contains(desk.Wallets, w.ID)) {
 			choices = append(choices, w.ID, w.ID+" · "+cmp.Or(v.MaskedAccount(w.Account), string(w.VPA)))
@@ -442,7 +443,7 @@ func (d *Door) showAskFile(v *visit, code int, problem string) error {
 	}
 	return v.show(page{Status: code, Name: "makefile", Body: fileForm{Desks: waiting, form: form{Problem: problem, Fields: []field{
 		d.deskField(v, v.FormValue("desk"), v.T("upload.choose"), directory.PayoutFiles),
-		d.payerField(v, v.FormValue("desk"), v.FormValue("wallet")),
+		d.payerField(v, v.FormValue("desk"), v.FormValue("wallet"), v.T("upload.choose")),
 		{Name: "ifsc", Label: v.T("payouts.ifsc"), Hint: v.T("payouts.ifsc.hint"), Value: v.PostFormValue("ifsc")},
 	}}}})
 }
