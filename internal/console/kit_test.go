@@ -17,6 +17,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
@@ -40,7 +41,15 @@ type house struct {
 	handler http.Handler
 }
 
-func open(tb testing.TB) *house { tb.Helper(); return openWith(tb, storetest.Setup{}) }
+// bundled are the exchange rates of a house, whatever their number.
+type bundled struct{}
+
+func (bundled) Rates(context.Context, int64) (*fx.Rates, error) { return fx.Bundled() }
+
+func open(tb testing.TB) *house {
+	tb.Helper()
+	return openWith(tb, storetest.Setup{})
+}
 
 // openWith opens a house that is set up otherwise than usual.
 func openWith(tb testing.TB, setup storetest.Setup) *house {
@@ -51,6 +60,7 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	var err error
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log, Works: h.works(log),
+		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Transport: postback.NewTransport(true), Now: h.Clock.Now}),
 	}); err != nil {
 		tb.Fatal(err)
 	}
@@ -69,8 +79,7 @@ func (h *house) works(log *slog.Logger) Works {
 	}}
 	return Works{
 		Store: h.Store, Clerk: &batch.Clerk{Office: office, Store: h.Store},
-		Importer:  &intake.Importer{Desk: h.Desk, Ledger: h.Store, Payouts: office, Now: h.Clock.Now},
-		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: h.Store, Transport: postback.NewTransport(true), Now: h.Clock.Now}),
+		Importer: &intake.Importer{Desk: h.Desk, Ledger: h.Store, Payouts: office, Now: h.Clock.Now},
 	}
 }
 

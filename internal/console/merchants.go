@@ -101,7 +101,7 @@ func (d *Door) merchantList(v *visit) error {
 		}
 	}
 	found, body.Next = cut(v, found, func(m *directory.Merchant) string { return m.ID })
-	stands, err := d.Works.Postbacks.Endpoints(v.Context())
+	stands, err := d.Postbacks.Endpoints(v.Context())
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (v *visit) given(wrong bool, name, stored string) string {
 
 func (d *Door) showSetup(v *visit, code int, m *directory.Merchant, wrong, problem string) error {
 	dir := d.Directory.Current()
-	stands, err := d.Works.Postbacks.Endpoints(v.Context())
+	stands, err := d.Postbacks.Endpoints(v.Context())
 	if err != nil {
 		return err
 	}
@@ -433,7 +433,7 @@ func (d *Door) testPostback(v *visit, m *directory.Merchant) error {
 		return d.set(v, m, "test", errTesting)
 	}
 	defer d.testing.Delete(m.ID)
-	a, err := d.Works.Postbacks.Test(v.Context(), v.actor(), m.ID)
+	a, err := d.Postbacks.Test(v.Context(), v.actor(), m.ID)
 	if err != nil {
 		return d.set(v, m, "test", err)
 	}

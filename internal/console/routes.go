@@ -54,6 +54,7 @@ type route struct {
 // tries every row in every role.
 var table = slices.Concat(
 	frontRoutes,
+	paymentRoutes,
 	worksRoutes,
 	payoutRoutes,
 	merchantRoutes,

@@ -285,7 +285,7 @@ func (d *Door) Close() {
 
 // lineRow is a line of a statement.
 type lineRow struct {
-	*lookup.Line
+	*lookup.BookedLine
 	Status status
 	Credit string // how its credit stands now
 	Text   string // what the bank wrote
@@ -350,7 +350,7 @@ func (d *Door) statementPage(v *visit) error {
 	if err != nil {
 		return err
 	}
-	lines, body.Next = cut(v, lines, func(l lookup.Line) string { return strconv.Itoa(l.Number) })
+	lines, body.Next = cut(v, lines, func(l lookup.BookedLine) string { return strconv.Itoa(l.Number) })
 	for i := range lines {
 		row := lineRow{Line: &lines[i], Status: v.resultStatus(lines[i].Outcome.Result), Text: lines[i].Narration}
 		if !body.MayRun {

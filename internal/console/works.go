@@ -30,10 +30,9 @@ import (
 
 // Works are what the pages of wallets, feeds, payouts and merchants work with.
 type Works struct {
-	Store     WorksStore
-	Importer  *intake.Importer
-	Clerk     *batch.Clerk // and its office
-	Postbacks *postback.Control
+	Store    WorksStore
+	Importer *intake.Importer
+	Clerk    *batch.Clerk // and its office
 }
 
 // WorksStore is what those pages read, beside the directory that they change.

@@ -43,6 +43,26 @@ type Page[T any] struct {
 	Next  *Place // nil at the end of the list
 }
 
+// Word is what somebody looks for, read as all that it may be: a record fits where
+// one of the fields is its own. Zero fields are what it can't be.
+type Word struct {
+	// By the first four records are found at once.
+	ID       int64 // the record's number
+	UTR      upi.UTR
+	CustomID string // a merchant's own id, of a deposit or a withdrawal
+	// By the others they are looked for along the list.
+	Label  string
+	VPA    string // the payer's, in lower case
+	Amount money.Paise
+}
+
+// AtOnce reports whether records may be found by the word without looking along a
+// list.
+func (w *Word) AtOnce() bool { return w.ID != 0 || w.UTR != "" || w.CustomID != "" }
+
+// Along reports whether records may be found by looking along a list.
+func (w *Word) Along() bool { return w.Label != "" || w.VPA != "" || w.Amount != 0 }
+
 // Deposits are what of a merchant's deposits is asked for, the newest first. Zero
 // fields filter nothing.
 type Deposits struct {
@@ -51,15 +71,20 @@ type Deposits struct {
 	Label    string
 	UTR      upi.UTR
 	Amount   money.Paise // as it was claimed
-	Range                // of their making
+	Method   string
+	Wallet   string // on which it was credited
+	Word     Word   // of a list, what is looked for along it
+	Range           // of their making
 	After    *Place
 	Limit    int
+	Look     int // records that are looked at; 0 for as many as a page may
 }
 
-// Deposit is a claim, and where it was credited its fee.
+// Deposit is a claim, and where it was credited its fee and its wallet.
 type Deposit struct {
 	deposit.Claim
-	Fee money.Paise
+	Fee    money.Paise
+	Wallet string
 }
 
 // Postbacks are what of a merchant's postbacks is asked for, the newest first.
@@ -67,9 +92,11 @@ type Postbacks struct {
 	Merchant string
 	Kind     postback.Kind
 	State    postback.State
-	Range    // of the deposit's credit, or the withdrawal's end
+	Word     Word // label and amount, as of deposits
+	Range         // of the deposit's credit, or the withdrawal's end
 	After    *Place
 	Limit    int
+	Look     int // as of deposits
 }
 
 // Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
@@ -78,9 +105,13 @@ type Withdrawals struct {
 	State    payout.State
 	Label    string
 	Amount   money.Paise
-	Range    // of their making
+	Method   string
+	Wallet   string // it is paid from
+	Word     Word   // as of deposits
+	Range           // of their making
 	After    *Place
 	Limit    int
+	Look     int // as of deposits
 }
 
 // Account is a stretch of a merchant's account, the oldest first.
@@ -133,9 +164,11 @@ type Credits struct {
 	Wallet string
 	State  deposit.CreditState
 	Amount money.Paise
-	Range  // of the bank's time; with a wallet only
+	Word   Word // VPA and amount
+	Range       // of the bank's time; with a wallet only
 	After  *Place
 	Limit  int
+	Look   int // as of deposits; with a wallet only
 }
 
 // Lines are what of a statement's lines is asked for, in the file's order.
@@ -147,8 +180,8 @@ type Lines struct {
 	Limit int
 }
 
-// Line is a line of a statement, and where it is a credit how that stands now.
-type Line struct {
+// BookedLine is a line of a statement, and where it is a credit how that stands now.
+type BookedLine struct {
 	feed.StatementLine
 	Credit deposit.CreditState
 }
@@ -201,7 +234,7 @@ type Store interface {
 	// the newest on: those before the given one, or all where that is 0.
 	NewestStatements(ctx context.Context, wallet string, before int64, limit int) ([]feed.Statement, error)
 	// StatementLines gives a page of a statement's lines.
-	StatementLines(ctx context.Context, q Lines) ([]Line, error)
+	StatementLines(ctx context.Context, q Lines) ([]BookedLine, error)
 	// LastLine gives the number of the last line that is in the books; 0 before.
 	LastLine(ctx context.Context, statement int64) (int, error)
 	// CountLines counts a statement's lines.
@@ -212,4 +245,5 @@ type Store interface {
 	FindMessage(ctx context.Context, id int64) (deposit.KeptMessage, error)
 	// WalletBooks gives what the books have on wallets, by their ids.
 	WalletBooks(ctx context.Context, wallets []string) (map[string]WalletBook, error)
+	Finder
 }

@@ -32,10 +32,10 @@ func (g *Gateway) openConsole() error {
 		return nil
 	}
 	door, err := console.New(console.Config{
-		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory,
+		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Postbacks: g.control,
 		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log,
 		Works: console.Works{
-			Store: g.store, Importer: g.importer, Clerk: &batch.Clerk{Office: g.office, Store: g.store}, Postbacks: g.control,
+			Store: g.store, Importer: g.importer, Clerk: &batch.Clerk{Office: g.office, Store: g.store},
 		},
 	})
 	if err != nil {

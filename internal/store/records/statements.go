@@ -184,7 +184,7 @@ func (r *Records) NewestStatements(ctx context.Context, wallet string, before in
 const openResults = `('no_utr', 'unparsed', 'refused')`
 
 // StatementLines gives a page of the lines of a statement, see lookup.Store.
-func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []lookup.Line, err error) {
+func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []lookup.BookedLine, err error) {
 	var q query
 	if ask.Open {
 		q.and("l.statement + 0 = $ AND l.result IN "+openResults, ask.Statement)
@@ -193,7 +193,7 @@ func (r *Records) StatementLines(ctx context.Context, ask lookup.Lines) (list []
 	}
 	q.and("l.line > $", ask.After)
 	err = each(ctx, r.Read, func(row Row) error {
-		var line lookup.Line
+		var line lookup.BookedLine
 		var state string
 		var err error
 		line.StatementLine, err = scanLine(row, &state)
