@@ -352,7 +352,7 @@ func (d *Door) statementPage(v *visit) error {
 	}
 	lines, body.Next = cut(v, lines, func(l lookup.BookedLine) string { return strconv.Itoa(l.Number) })
 	for i := range lines {
-		row := lineRow{Line: &lines[i], Status: v.resultStatus(lines[i].Outcome.Result), Text: lines[i].Narration}
+		row := lineRow{BookedLine: &lines[i], Status: v.resultStatus(lines[i].Outcome.Result), Text: lines[i].Narration}
 		if !body.MayRun {
 			row.Text = intake.Anonymise(row.Text)
 		}
