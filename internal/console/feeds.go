@@ -48,7 +48,7 @@ var tones = []string{toneBad, toneWait, toneSoft, toneGood}
 
 // feedsPage shows how feeds are, the worst first.
 func (d *Door) feedsPage(v *visit) error {
-	states, err := d.health(v.Context())
+	states, err := d.health(v)
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (d *Door) feedPage(v *visit) error {
 	if f == nil {
 		return errNotFound
 	}
-	states, err := d.health(v.Context())
+	states, err := d.health(v)
 	if err != nil {
 		return err
 	}

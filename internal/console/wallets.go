@@ -106,7 +106,7 @@ func (d *Door) walletRows(v *visit, wallets []*directory.Wallet) ([]walletRow, e
 	if err != nil {
 		return nil, err
 	}
-	states, err := d.health(v.Context())
+	states, err := d.health(v)
 	if err != nil {
 		return nil, err
 	}

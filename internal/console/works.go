@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/milaan/milaan/internal/apply"
@@ -39,7 +38,6 @@ type Works struct {
 type WorksStore interface {
 	lookup.Store
 	directory.Store
-	intake.Hours
 	// WalletUse gives what each wallet received on a day.
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 	// Inbox lists messages that a person should look at, the oldest first.
@@ -170,26 +168,9 @@ func (v *visit) refusal(err error) (text string, ok bool) {
 	return "", false
 }
 
-// judged are the feeds' states of a moment ago: they are read from weeks of
-// figures.
-type judged struct {
-	mu    sync.Mutex
-	at    time.Time
-	feeds map[string]*health.Health
-}
-
-// judgedFor is how long feeds' states serve.
-const judgedFor = 10 * time.Second
-
-// health gives how feeds are, by their ids.
-func (d *Door) health(ctx context.Context) (map[string]*health.Health, error) {
-	d.judged.mu.Lock()
-	defer d.judged.mu.Unlock()
-	now := d.Now()
-	if d.judged.feeds != nil && now.Sub(d.judged.at) < judgedFor {
-		return d.judged.feeds, nil
-	}
-	list, err := intake.Health(ctx, d.Works.Store, d.Directory.Current(), now)
+// health gives how feeds are, by their ids, as of a moment ago.
+func (d *Door) health(v *visit) (map[string]*health.Health, error) {
+	list, err := d.feeds.look(v.Context(), d, v.now)
 	if err != nil {
 		return nil, err
 	}
@@ -197,7 +178,6 @@ func (d *Door) health(ctx context.Context) (map[string]*health.Health, error) {
 	for i := range list {
 		feeds[list[i].Feed] = &list[i]
 	}
-	d.judged.at, d.judged.feeds = now, feeds
 	return feeds, nil
 }
 
