@@ -20,11 +20,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/milaan/milaan/internal/api"
+	"github.com/milaan/milaan/internal/console"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
@@ -60,6 +62,9 @@ type Tools struct {
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
+
+// Clerk pays withdrawals by files.
+func (t *Tools) Clerk() *batch.Clerk { return &batch.Clerk{Office: t.Office, Store: t.Store} }
 
 // OpenTools opens the database the settings name, and makes tools for it.
 func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {
@@ -125,6 +130,7 @@ type Gateway struct {
 	control   *postback.Control
 	intake    *intake.Reader
 	office    *payout.Office
+	importer  *intake.Importer
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
 	payouts   *payoutGauges
@@ -132,6 +138,7 @@ type Gateway struct {
 	registry  *prometheus.Registry
 	window    *window.Door
 	staff     *staff.Desk
+	console   *console.Door // nil where it is off
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
@@ -234,10 +241,11 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
 		return err
 	}
+	g.importer = &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
-		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now},
+		Intake: g.intake, Importer: g.importer,
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -332,6 +340,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
 	defer cancel()
 	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	if g.console != nil {
+		g.console.Close()
+	}
 	closeDesk()
 	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
 }
