@@ -16,7 +16,7 @@ import (
 )
 
 // courier has the real worker deliver postbacks while the month's clock stands
-// still: who lets time pass waits until it has rest.
+// still: the desk answers nobody before its events are delivered.
 //
 // The worker looks for what is due at its own pace, which knows nothing of the
 // month's clock. The courier stands between it and the store, and shows it due
@@ -32,16 +32,18 @@ type courier struct {
 	pending int           // events that the worker has and did not record yet
 	rounds  bool          // due events are shown
 	began   bool          // a look for due events is under way …
-	quiet   bool          // … which began with nothing pending …
 	leased  int           // … and took so many
-	rest    bool          // a look that began quiet found nothing
+	calm    bool          // nothing was pending at the look before, either
+	rest    bool          // a look found nothing
+	stuck   error         // why events that were offered did not arrive
 }
 
 // patience bounds the wait for what is delivered in memory.
 const patience = 30 * time.Second
 
-// Offer hands events to the worker. Those of merchants out of reach stay with
-// the store, as they do after a restart, for the next round.
+// Offer hands events to the worker and, unlike another outbox, waits for it.
+// Those of merchants out of reach stay with the store, as they do after a restart,
+// for the next round.
 func (c *courier) Offer(events []postback.Event) {
 	var reach []postback.Event
 	for _, e := range events {
@@ -49,21 +51,36 @@ func (c *courier) Offer(events []postback.Event) {
 			reach = append(reach, e)
 		}
 	}
+	if len(reach) == 0 {
+		return
+	}
 	c.change(func() { c.pending += len(reach) })
 	c.worker.Offer(reach)
+	if err := c.await(context.Background(), func() bool { return c.pending == 0 }); err != nil {
+		c.change(func() { c.stuck = errors.Join(c.stuck, err) })
+	}
 }
 
-// DueMerchants shows who has due events while a round is on.
+// DueMerchants shows who has due events while a round is on and nothing is under
+// way: the worker drops what waits behind an endpoint's fifth failure.
 func (c *courier) DueMerchants(ctx context.Context, now time.Time, after string, limit int) ([]string, error) {
-	rounds := false
+	shown := false
 	c.change(func() {
-		if rounds = c.rounds; !rounds || after != "" {
-			return
+		switch {
+		case !c.rounds || c.rest:
+		case after != "": // the next page of a look
+			shown = c.began
+		case c.pending > 0:
+			c.calm = false
+		case !c.calm: // the worker may just draw its conclusions
+			c.calm = true
+		case c.began && c.leased == 0:
+			c.rest = true
+		default:
+			shown, c.began, c.leased = true, true, 0
 		}
-		c.rest = c.rest || c.began && c.quiet && c.leased == 0
-		c.began, c.quiet, c.leased = true, c.pending == 0, 0
 	})
-	if !rounds {
+	if !shown {
 		return nil, nil
 	}
 	return c.Archive.DueMerchants(ctx, now, after, limit)
@@ -102,16 +119,18 @@ func (c *courier) change(do func()) {
 	}
 }
 
-// settle waits until everything that was offered is recorded.
-func (c *courier) settle(ctx context.Context) error {
-	return c.await(ctx, func() bool { return c.pending == 0 })
-}
-
 // round has everything sent again that is due by now.
 func (c *courier) round(ctx context.Context) error {
-	c.change(func() { c.rounds, c.began, c.rest = true, false, false })
+	c.change(func() { c.rounds, c.began, c.calm, c.rest = true, false, false, false })
 	defer c.change(func() { c.rounds = false })
-	return c.await(ctx, func() bool { return c.rest && c.pending == 0 })
+	return errors.Join(c.await(ctx, func() bool { return c.rest && c.pending == 0 }), c.failure())
+}
+
+// failure is why events did not arrive in time; nil where all did.
+func (c *courier) failure() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stuck
 }
 
 func (c *courier) await(ctx context.Context, done func() bool) error {
@@ -186,7 +205,7 @@ func (r *Receiver) take(w http.ResponseWriter, req *http.Request) {
 		r.log.WarnContext(req.Context(), "a sample merchant refused a postback", "merchant", id)
 		w.WriteHeader(http.StatusForbidden)
 	case proof.stumbles():
-		w.WriteHeader(http.StatusBadGateway)
+		w.WriteHeader(http.StatusInternalServerError) // which asks for no pause, as 503 does
 	default:
 		_, _ = io.WriteString(w, `{"status":"ok"}`)
 	}

@@ -11,6 +11,7 @@ package month
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -77,12 +78,12 @@ func Live(ctx context.Context, c Config) error {
 				break
 			}
 			w.clock.reach(h.at)
-			if err := h.do(ctx); err != nil {
+			if err := errors.Join(h.do(ctx), w.courier.failure()); err != nil {
 				return fmt.Errorf("on %s: %w", h.at.In(india).Format(time.DateTime), err)
 			}
 		}
 		w.clock.reach(w.until)
-		return w.courier.settle(ctx)
+		return nil
 	})
 }
 
@@ -248,10 +249,8 @@ func (w *world) moment(ctx context.Context, payments []*payment) error {
 			return err
 		}
 	}
-	if _, err := w.desk.ExpireDue(ctx); err != nil {
-		return err
-	}
-	return w.courier.settle(ctx)
+	_, err := w.desk.ExpireDue(ctx)
+	return err
 }
 
 // show has merchants ask which wallet to show, and sends those payers there.

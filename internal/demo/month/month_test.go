@@ -2,16 +2,14 @@ package month_test
 
 import (
 	"context"
-	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
-	"github.com/milaan/milaan/internal/demo/month"
+	"github.com/milaan/milaan/internal/demo"
+	"github.com/milaan/milaan/internal/store"
 )
-
-var _ = context.Background
-var _ = fmt.Sprint
-var _ = time.Now
-var _ = month.Days
 
 func TestX(t *testing.T) {}

@@ -63,7 +63,7 @@ func (w *world) oddities() {
 			if _, err := w.claimed(ctx, p); err != nil {
 				return err
 			}
-			return w.courier.settle(ctx)
+			return nil
 		})
 	}
 
@@ -245,7 +245,7 @@ func (w *world) taken() {
 		if _, err := w.claimed(ctx, other); err != nil {
 			return err
 		}
-		return w.courier.settle(ctx)
+		return nil
 	})
 }
 
