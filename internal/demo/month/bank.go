@@ -31,7 +31,7 @@ type account struct {
 	file   string // the feed of its statements; empty for none
 	sender string // header of its SMS; empty where it posts JSON
 	text   func(line) string
-	table  func([]line, money.Paise) ([]byte, error)
+	table  func([]line, money.Paise) ([]byte, error) // of lines and the balance before them
 	start  money.Paise // before the first line
 	lines  []line
 }
@@ -130,6 +130,15 @@ func (a *account) statement(from, to time.Time) ([]byte, error) {
 	return a.table(within, balance)
 }
 
+// balances stand above a statement's table.
+func balances(opening money.Paise, lines []line) [][]string {
+	closing := opening
+	for _, l := range lines {
+		closing += l.moved()
+	}
+	return [][]string{{"Opening Balance", opening.Fixed()}, {"Closing Balance", closing.Fixed()}}
+}
+
 // moved is what a line does to the balance.
 func (l line) moved() money.Paise {
 	if l.out {
@@ -139,7 +148,7 @@ func (l line) moved() money.Paise {
 }
 
 func hdfcTable(lines []line, balance money.Paise) ([]byte, error) {
-	rows := [][]string{{"Date", "Narration", "Value Dat", "Debit Amount", "Credit Amount", "Chq/Ref Number", "Closing Balance"}}
+	rows := append(balances(balance, lines), []string{"Date", "Narration", "Value Dat", "Debit Amount", "Credit Amount", "Chq/Ref Number", "Closing Balance"})
 	for _, l := range lines {
 		balance += l.moved()
 		day := l.at.In(india).Format("02/01/06")
@@ -151,7 +160,9 @@ func hdfcTable(lines []line, balance money.Paise) ([]byte, error) {
 }
 
 func iciciTable(lines []line, balance money.Paise) ([]byte, error) {
-	rows := [][]string{{"S No.", "Value Date", "Transaction Date", "Cheque Number", "Transaction Remarks", "Withdrawal Amount (INR )", "Deposit Amount (INR )", "Balance (INR )"}}
+	rows := append(balances(balance, lines), []string{
+		"S No.", "Value Date", "Transaction Date", "Cheque Number", "Transaction Remarks", "Withdrawal Amount (INR )", "Deposit Amount (INR )", "Balance (INR )",
+	})
 	for i, l := range lines {
 		balance += l.moved()
 		day := l.at.In(india).Format("02/01/2006")

@@ -29,6 +29,8 @@ type courier struct {
 
 	mu      sync.Mutex
 	moved   chan struct{} // told of every change below
+	asked   chan struct{} // told of a round
+	looked  bool          // the worker has begun
 	pending int           // events that the worker has and did not record yet
 	rounds  bool          // due events are shown
 	began   bool          // a look for due events is under way …
@@ -59,6 +61,23 @@ func (c *courier) Offer(events []postback.Event) {
 	if err := c.await(context.Background(), func() bool { return c.pending == 0 }); err != nil {
 		c.change(func() { c.stuck = errors.Join(c.stuck, err) })
 	}
+}
+
+// Endpoints is what the worker reads before it looks for what is due. It waits
+// there for a round to be asked for, and costs nothing meanwhile.
+func (c *courier) Endpoints(ctx context.Context) ([]postback.Endpoint, error) {
+	c.mu.Lock()
+	first, rounds := !c.looked, c.rounds
+	c.looked = true
+	c.mu.Unlock()
+	if !first && !rounds {
+		select {
+		case <-c.asked:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return c.Archive.Endpoints(ctx)
 }
 
 // DueMerchants shows who has due events while a round is on and nothing is under
@@ -123,6 +142,10 @@ func (c *courier) change(do func()) {
 func (c *courier) round(ctx context.Context) error {
 	c.change(func() { c.rounds, c.began, c.calm, c.rest = true, false, false, false })
 	defer c.change(func() { c.rounds = false })
+	select {
+	case c.asked <- struct{}{}:
+	default: // it is told already
+	}
 	return errors.Join(c.await(ctx, func() bool { return c.rest && c.pending == 0 }), c.failure())
 }
 

@@ -134,7 +134,7 @@ const (
 func (w *world) outages() map[string]Outage {
 	return map[string]Outage{
 		"pathshala": {w.ago(156 * time.Hour), w.until.Add(time.Hour)},
-		"tiffin":    {w.ago(5 * time.Hour), w.until.Add(time.Hour)},
+		"tiffin":    {w.ago(26 * time.Hour), w.until.Add(time.Hour)},
 	}
 }
 
@@ -149,7 +149,7 @@ type payment struct {
 	utr      upi.UTR
 	late     bool // the bank tells after the claim
 	unheard  bool // the feed does not tell at all
-	wording  func(line) string
+	reworded bool // ICICI tells of it in its new words
 	silent   bool // nobody claims it
 	shown    bool // the merchant asks which wallet to show
 	mistyped bool // the UTR is typed wrongly first
@@ -196,9 +196,7 @@ func (w *world) ordinary(t *trade, at time.Time) *payment {
 			p.unheard = true
 		}
 	}
-	if p.place.wallet == icici && at.After(w.ago(iciciWording)) && w.dice.IntN(5) > 0 {
-		p.wording = iciciNews
-	}
+	p.reworded = at.After(w.ago(iciciWording)) && w.dice.IntN(5) > 0
 	p.paid = p.asked
 	late := 20
 	if p.place.wallet == axis {
@@ -298,9 +296,9 @@ func (w *world) report(ctx context.Context, payments []*payment) error {
 				continue
 			}
 			l := line{at: w.clock.Now(), amount: p.paid, utr: p.utr, from: p.from}
-			if p.wording != nil {
-				a := *w.accounts[wallet]
-				a.text = p.wording
+			if p.reworded && wallet == icici {
+				a := *w.accounts[icici]
+				a.text = iciciNews
 				reports.Go(func() error { return w.tell(ctx, &a, l) })
 				continue
 			}

@@ -36,7 +36,7 @@ func People(merchant string) []Person {
 
 // quickCost makes the demo's passwords quickly; the first sign-in makes them anew
 // at the usual cost.
-var quickCost = staff.Cost{Memory: 8 << 10, Time: 1, Threads: 1}
+var quickCost = staff.Cost{Memory: 1 << 10, Time: 1, Threads: 1}
 
 // QuickCost is what the demo makes passwords with.
 func QuickCost() staff.Cost { return quickCost }

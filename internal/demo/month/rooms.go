@@ -58,7 +58,7 @@ func (r *rooms) open(ctx context.Context, outages map[string]Outage) error {
 		return err
 	}
 	transport := http.RoundTripper(wire{merchants, r.clock})
-	r.courier = &courier{Archive: r.store, ill: merchants.down, moved: make(chan struct{}, 1)}
+	r.courier = &courier{Archive: r.store, ill: merchants.down, moved: make(chan struct{}, 1), asked: make(chan struct{}, 1)}
 	delivery := postback.Config{
 		Store: r.courier, Rates: r.store, Directory: r.directory, Transport: transport, Now: now,
 		Metrics: postback.NewMetrics(prometheus.NewRegistry()), Log: log,
