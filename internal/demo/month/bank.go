@@ -32,7 +32,7 @@ type account struct {
 	sender string // header of its SMS; empty where it posts JSON
 	text   func(line) string
 	table  func([]line, money.Paise) ([]byte, error) // of lines and the balance before them
-	start  money.Paise // before the first line
+	start  money.Paise                               // before the first line
 	lines  []line
 }
 

@@ -122,7 +122,7 @@ func (w *world) midnight(day int) time.Time {
 
 // What goes wrong at the end of the month, so that there is something to find.
 const (
-	sbiSilent     = 34 * time.Hour     // since so long the phone with SBI's SMS is off
+	sbiSilent     = 47 * time.Hour     // since so long the phone with SBI's SMS is off
 	iciciWording  = 15 * time.Hour     // ICICI words its SMS anew
 	recently      = 40 * time.Hour     // payments of this time have moments of their own
 	shownLately   = 3 * 24 * time.Hour // wallets shown before are forgotten by now

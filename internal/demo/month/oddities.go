@@ -105,7 +105,10 @@ func (w *world) oddities() {
 	w.messages()
 
 	// A bank books what no feed could tell of: the statement's difference.
-	for day := 3; day < Days; day += 7 {
+	for day := range Days {
+		if w.midnight(day).Weekday() != time.Sunday {
+			continue
+		}
 		at := w.midnight(day).Add(13 * time.Hour)
 		w.happen(at, func(context.Context) error {
 			a := w.accounts[icici]

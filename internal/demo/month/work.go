@@ -144,8 +144,11 @@ func (w *world) paidOut(ctx context.Context, a *account) error {
 
 // payOut plans withdrawals and settlements.
 func (w *world) payOut() {
-	for day := 2; day < Days; day++ {
+	for day := range Days {
 		midnight := w.midnight(day)
+		w.happen(midnight.Add(11*time.Hour+30*time.Minute+3*time.Second), func(ctx context.Context) error {
+			return w.scheduler.Round(ctx)
+		})
 		for range 1 + w.dice.IntN(3) {
 			at := midnight.Add(time.Duration(17+w.dice.IntN(6))*time.Hour + time.Duration(w.dice.IntN(60))*time.Minute)
 			w.withdrawal(at, "khel", "player-", pick(w.dice, []money.Paise{150, 300, 500, 500, 650, 900, 1500, 2500}))
@@ -155,9 +158,6 @@ func (w *world) payOut() {
 			w.withdrawal(at, "mela", "cust-", money.Paise(99+50*w.dice.IntN(30)))
 		}
 		w.happen(midnight.Add(10*time.Hour+40*time.Minute), w.approve)
-		w.happen(midnight.Add(11*time.Hour+30*time.Minute+3*time.Second), func(ctx context.Context) error {
-			return w.scheduler.Round(ctx)
-		})
 		w.happen(midnight.Add(12*time.Hour+14*time.Minute), w.approve)
 		w.happen(midnight.Add(20*time.Hour+5*time.Minute), w.approve)
 	}
