@@ -51,6 +51,7 @@ type route struct {
 // tries every row in every role.
 var table = slices.Concat(
 	frontRoutes,
+	paymentRoutes,
 	peopleRoutes,
 )
 
