@@ -25,10 +25,8 @@ import (
 	"github.com/milaan/milaan/money"
 )
 
-// A Tuesday night, whose day before had its Monday's statement.
+// A Tuesday evening, whose day before had its Monday's statement.
 var until = time.Date(2026, 11, 24, 15, 30, 0, 0, time.UTC)
-
-func init() { if s := os.Getenv("UNTIL"); s != "" { until, _ = time.Parse(time.RFC3339, s) } }
 
 const seed, password = 7, "month of the demo"
 
