@@ -160,9 +160,8 @@ func (c *courier) await(ctx context.Context, done func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {
-		over := false
 		c.mu.Lock()
-		over = done()
+		over := done()
 		c.mu.Unlock()
 		if over {
 			return nil

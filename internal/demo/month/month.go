@@ -74,7 +74,7 @@ func Live(ctx context.Context, c Config) error {
 		w.oddities()
 		slices.SortStableFunc(w.happenings, func(a, b happening) int { return a.at.Compare(b.at) })
 		for _, h := range w.happenings {
-			if h.at.After(w.until) {
+			if h.at.After(w.ago(lastMinutes)) {
 				break
 			}
 			w.clock.reach(h.at)
@@ -127,6 +127,7 @@ const (
 	recently      = 40 * time.Hour     // payments of this time have moments of their own
 	shownLately   = 3 * 24 * time.Hour // wallets shown before are forgotten by now
 	leftForPeople = 20 * time.Hour     // what came since waits for a person still
+	lastMinutes   = 4 * time.Minute    // nothing begins that could end after the present
 )
 
 // outages are when merchants' servers do not answer: pathshala's was given up,

@@ -24,8 +24,8 @@ var jsonHeader = http.Header{"Content-Type": {"application/json"}}
 func (w *world) work() {
 	for day := range Days {
 		midnight := w.midnight(day)
-		for _, hour := range []time.Duration{10, 15, 21} {
-			w.happen(midnight.Add(hour*time.Hour+12*time.Minute), w.review)
+		for _, at := range []time.Duration{10 * time.Hour, 15 * time.Hour, 21 * time.Hour} {
+			w.happen(midnight.Add(at+12*time.Minute), w.review)
 		}
 		if midnight.Weekday() == time.Monday && day > 0 {
 			w.happen(midnight.Add(9*time.Hour+41*time.Minute), func(ctx context.Context) error {
