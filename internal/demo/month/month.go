@@ -74,7 +74,7 @@ func Live(ctx context.Context, c Config) error {
 		w.oddities()
 		slices.SortStableFunc(w.happenings, func(a, b happening) int { return a.at.Compare(b.at) })
 		for _, h := range w.happenings {
-			if h.at.After(w.ago(lastMinutes)) {
+			if h.at.After(w.ago(beforeTheEnd)) {
 				break
 			}
 			w.clock.reach(h.at)
@@ -127,7 +127,7 @@ const (
 	recently      = 40 * time.Hour     // payments of this time have moments of their own
 	shownLately   = 3 * 24 * time.Hour // wallets shown before are forgotten by now
 	leftForPeople = 20 * time.Hour     // what came since waits for a person still
-	lastMinutes   = 4 * time.Minute    // nothing begins that could end after the present
+	beforeTheEnd  = 4 * time.Minute    // nothing begins that could end after the present
 )
 
 // outages are when merchants' servers do not answer: pathshala's was given up,
@@ -148,6 +148,7 @@ type payment struct {
 	asked    money.Paise // what the claim says
 	paid     money.Paise // what the bank says; 0 for a payment that never was
 	utr      upi.UTR
+	paidAt   time.Time
 	late     bool // the bank tells after the claim
 	unheard  bool // the feed does not tell at all
 	reworded bool // ICICI tells of it in its new words
@@ -281,9 +282,10 @@ func (w *world) pay(p *payment) {
 	if p.utr == "" {
 		p.utr = w.next(w.clock.Now())
 	}
+	p.paidAt = w.clock.Now()
 	if p.paid > 0 {
 		a := w.accounts[p.place.wallet]
-		a.lines = append(a.lines, line{at: w.clock.Now(), amount: p.paid, utr: p.utr, from: p.from})
+		a.lines = append(a.lines, line{at: p.paidAt, amount: p.paid, utr: p.utr, from: p.from})
 	}
 }
 
@@ -296,7 +298,7 @@ func (w *world) report(ctx context.Context, payments []*payment) error {
 			if p.place.wallet != wallet {
 				continue
 			}
-			l := line{at: w.clock.Now(), amount: p.paid, utr: p.utr, from: p.from}
+			l := line{at: p.paidAt, amount: p.paid, utr: p.utr, from: p.from}
 			if p.reworded && wallet == icici {
 				a := *w.accounts[icici]
 				a.text = iciciNews
