@@ -54,7 +54,7 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
-		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
+		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
 		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
 	}); err != nil {
 		tb.Fatal(err)
