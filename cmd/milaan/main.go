@@ -44,6 +44,9 @@ type commandLine struct {
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Help      helpCommand      `cmd:"" help:"Print this help."`
 
+	Completion completionCommand `cmd:"" help:"Print a script that completes milaan's words in a shell."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+
 	Config string `name:"config" type:"existingfile" placeholder:"FILE" help:"Settings file (TOML). Every setting is a flag, too, and MILAAN_… in the environment."`
 	kong.Plugins
 }
@@ -91,6 +94,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", err)
 		return exitFailed
+	}
+	if completed(parser) {
+		return exitDone
 	}
 	parsed, err := parser.Parse(args)
 	if exited {

@@ -140,6 +140,34 @@ const (
 // envPrefix starts every setting's name in the environment.
 const envPrefix = "MILAAN_"
 
+// fileSuffix after a setting's name, in the file and the environment, names a
+// file that holds the value: a secret that systemd, Docker or Kubernetes hands
+// over.
+const fileSuffix = "_file"
+
+// readFiles puts what files hold in the place of their names. Its error never
+// shows what one holds.
+func readFiles(k *koanf.Koanf) error {
+	for _, name := range k.Keys() {
+		setting, named := strings.CutSuffix(name, fileSuffix)
+		if !named {
+			continue
+		}
+		if k.Exists(setting) {
+			return fmt.Errorf("both %s and %s are set: leave one out", setting, name)
+		}
+		value, err := os.ReadFile(k.String(name))
+		if err != nil {
+			return fmt.Errorf("%s: %w: may this user read it?", name, err)
+		}
+		k.Delete(name)
+		if err := k.Set(setting, strings.TrimRight(string(value), "\r\n")); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
 // LoadConfig reads the settings: a flag wins over the environment, which wins
 // over the TOML file, which wins over the defaults. Path may be empty; flags
 // are by setting name.
@@ -154,19 +182,29 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
 		}
 		for _, name := range k.Keys() {
-			if !known[name] {
+			if !known[strings.TrimSuffix(name, fileSuffix)] {
 				return Config{}, fmt.Errorf("settings file %s: there is no setting %q: see docs/settings.md", path, name)
 			}
 		}
+		if err := readFiles(k); err != nil {
+			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
+		}
 	}
+	environment := koanf.New(".")
 	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
 		name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
-		if !known[name] {
+		if !known[strings.TrimSuffix(name, fileSuffix)] {
 			return "", nil // tools and tests have variables of their own
 		}
 		return name, value
 	}})
-	if err := k.Load(fromEnv, nil); err != nil {
+	if err := environment.Load(fromEnv, nil); err != nil {
+		return Config{}, fmt.Errorf("read the environment: %w", err)
+	}
+	if err := readFiles(environment); err != nil {
+		return Config{}, fmt.Errorf("environment: %w", err)
+	}
+	if err := k.Merge(environment); err != nil {
 		return Config{}, fmt.Errorf("read the environment: %w", err)
 	}
 	given := make(map[string]any, len(flags))
