@@ -159,3 +159,19 @@ func install(t *testing.T, deb string) {
 	}
 	t.Logf("%s", text)
 }
+
+// TestContainers checks what runs milaan in containers, as far as that goes
+// without an engine: see tools/manifests.
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	files := []string{"kubernetes/milaan.yaml", "docker/compose.yaml", "docker/Dockerfile"}
+	args := []string{"-C", "../tools", "run", "-modfile=release.mod", "./manifests"}
+	for _, file := range files {
+		args = append(args, "../deploy/"+file)
+	}
+	command := exec.CommandContext(t.Context(), "go", args...)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+	"golang.org/x/crypto/acme"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
@@ -32,8 +33,16 @@ type Config struct {
 	DatabaseURL string           `koanf:"database_url" help:"Database: sqlite://FILE or postgres://USER@HOST/DATABASE."`
 	SecretKey   directory.Secret `koanf:"secret_key" help:"Key that secrets are sealed with: 32 bytes in base64. Made on first start and kept beside the database where absent."`
 
-	Listen      string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
-	AdminListen string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+	Listen         string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
+	AdminListen    string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+	TrustedProxies string `koanf:"trusted_proxies" help:"Networks of your own proxies, separated by commas: 10.1.2.0/24. Their X-Forwarded-For tells who a request is from."`
+	TLS            string `koanf:"tls" help:"off: a proxy ends TLS, or nobody does. acme: listen takes HTTPS alone, with certificates fetched and renewed by themselves."`
+	TLSHosts       string `koanf:"tls_hosts" help:"Names to have certificates for beside those of merchants' domains and the console's, separated by commas."`
+	RedirectListen string `koanf:"redirect_listen" help:"Address that sends http:// to https:// and answers the authority's questions, such as :80; none where empty."`
+	ACMEEmail      string `koanf:"acme_email" help:"Where the authority writes about certificates: needed for tls = acme."`
+	ACMEDirectory  string `koanf:"acme_directory" help:"Address of the authority's ACME directory."`
+	ACMECache      string `koanf:"acme_cache" help:"Folder that certificates and their keys are kept in; certificates beside an embedded database where empty."`
+	ACMECA         string `koanf:"acme_ca" help:"File with the root certificate (PEM) of a private authority's own address."`
 	// MaxConnections keeps strangers from using up the process's file
 	// descriptors, which postbacks and the database need as well.
 	MaxConnections int `koanf:"max_connections" help:"Connections that are served at once; more wait."`
@@ -108,6 +117,8 @@ func DefaultConfig() Config {
 		DatabaseURL:        "sqlite://milaan.db",
 		Listen:             "127.0.0.1:8080",
 		AdminListen:        "127.0.0.1:9090",
+		TLS:                tlsOff,
+		ACMEDirectory:      acme.LetsEncryptURL,
 		MaxConnections:     4096,
 		PostbackFirstRetry: 5 * time.Second,
 		AttemptsKeep:       30 * 24 * time.Hour,
@@ -253,6 +264,9 @@ func (c Config) validate() error {
 	if _, err := c.noticeSenders(nil); err != nil {
 		errs = append(errs, err)
 	}
+	if err := c.validateTLS(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.validateConsole(); err != nil {
 		errs = append(errs, err)
 	}
@@ -283,18 +297,8 @@ func (c Config) validateConsole() error {
 }
 
 // postbackAllow are the networks of postback_allow.
-func (c Config) postbackAllow() (networks []netip.Prefix, err error) {
-	for text := range strings.SplitSeq(c.PostbackAllow, ",") {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("postback_allow: %q is no network: write it as 10.1.2.0/24 or 10.1.2.3/32", text)
-		}
-		networks = append(networks, network.Masked())
-	}
-	return networks, nil
+func (c Config) postbackAllow() ([]netip.Prefix, error) {
+	return networks("postback_allow", c.PostbackAllow)
 }
 
 func (c Config) policy() deposit.Policy {
