@@ -41,6 +41,7 @@ type commandLine struct {
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
 	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`
 	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
+	Doctor    doctorCommand    `cmd:"" help:"Look at settings, database, DNS, TLS, clock, feeds and postbacks, and say what is wrong."`
 	Health    healthCommand    `cmd:"" help:"Ask the gateway of this machine whether it is ready: for health checks."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Help      helpCommand      `cmd:"" help:"Print this help."`

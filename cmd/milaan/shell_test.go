@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// asked runs milaan as a process of its own and gives what it prints.
-func asked(t *testing.T, line string, args ...string) string {
+// answered runs milaan as a process of its own and gives what it prints.
+func answered(t *testing.T, line string, args ...string) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], args...)
 	command.Env = append(os.Environ(), asMilaan+"=1", "COMP_LINE="+line)
@@ -27,7 +27,7 @@ func TestCompletion(t *testing.T) {
 		{"milaan completion b", "bash\n"},
 		{"milaan --con", "--config\n"},
 	} {
-		got := strings.Fields(asked(t, tt.line))
+		got := strings.Fields(answered(t, tt.line))
 		want := strings.Fields(tt.want)
 		if len(got) != len(want) {
 			t.Errorf("%s: got %q, want %q", tt.line, got, want)
@@ -51,7 +51,7 @@ func TestCompletionScripts(t *testing.T) {
 		{"zsh", []string{"zsh", "-n"}},
 		{"fish", []string{"fish", "--no-execute"}},
 	} {
-		script := asked(t, "", "completion", tt.shell)
+		script := answered(t, "", "completion", tt.shell)
 		if !strings.Contains(script, "milaan") {
 			t.Errorf("%s: %q", tt.shell, script)
 		}
@@ -69,13 +69,13 @@ func TestCompletionScripts(t *testing.T) {
 
 func TestManualPage(t *testing.T) {
 	t.Parallel()
-	page := asked(t, "", "man")
+	page := answered(t, "", "man")
 	for _, want := range []string{".TH MILAAN 1", "serve", "postbacks", "database", "MILAAN_"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the manual does not have %q", want)
 		}
 	}
-	if page != asked(t, "", "man") {
+	if page != answered(t, "", "man") {
 		t.Error("the manual differs from print to print")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
 	"reflect"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/money"
@@ -179,6 +181,27 @@ func readFiles(k *koanf.Koanf) error {
 	return nil
 }
 
+// SettingFiles are the files that settings come from, by setting, as the
+// settings file and the environment name them (fileSuffix). What can't be read
+// is left out: LoadConfig reports it.
+func SettingFiles(path string) map[string]string {
+	files := make(map[string]string)
+	k := koanf.New(".")
+	if path != "" && k.Load(file.Provider(path), toml.Parser()) == nil {
+		for _, s := range Settings() {
+			if named := k.String(s.Name + fileSuffix); named != "" {
+				files[s.Name] = named
+			}
+		}
+	}
+	for _, s := range Settings() {
+		if named := os.Getenv(envPrefix + strings.ToUpper(s.Name+fileSuffix)); named != "" {
+			files[s.Name] = named
+		}
+	}
+	return files
+}
+
 // LoadConfig reads the settings: a flag wins over the environment, which wins
 // over the TOML file, which wins over the defaults. Path may be empty; flags
 // are by setting name.
@@ -299,6 +322,15 @@ func (c Config) validateConsole() error {
 // postbackAllow are the networks of postback_allow.
 func (c Config) postbackAllow() ([]netip.Prefix, error) {
 	return networks("postback_allow", c.PostbackAllow)
+}
+
+// PostbackTransport is what postbacks go out by.
+func (c Config) PostbackTransport() (*http.Transport, error) {
+	allowed, err := c.postbackAllow()
+	if err != nil {
+		return nil, err
+	}
+	return postback.NewTransport(c.AllowPrivateTargets, allowed...), nil
 }
 
 func (c Config) policy() deposit.Policy {
