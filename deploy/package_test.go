@@ -160,11 +160,11 @@ func install(t *testing.T, deb string) {
 	t.Logf("%s", text)
 }
 
-// TestContainers checks what runs milaan in containers, as far as that goes
-// without an engine: see tools/manifests.
-func TestContainers(t *testing.T) {
+// TestManifests checks what runs milaan in containers, as far as that goes
+// without an engine, and what watches it: see tools/manifests.
+func TestManifests(t *testing.T) {
 	t.Parallel()
-	files := []string{"kubernetes/milaan.yaml", "docker/compose.yaml", "docker/Dockerfile"}
+	files := []string{"kubernetes/milaan.yaml", "docker/compose.yaml", "docker/Dockerfile", "observability/alerts.yaml", "observability/dashboard.json"}
 	args := []string{"-C", "../tools", "run", "-modfile=release.mod", "./manifests"}
 	for _, file := range files {
 		args = append(args, "../deploy/"+file)

@@ -1,9 +1,10 @@
 // Command manifests checks what runs milaan in containers, without an engine:
 // Kubernetes manifests against the API's own types, a compose file against
-// compose's own loader, a Dockerfile against its builder's own parser; and that
-// each confines milaan and leaves it time to stop.
+// compose's own loader, a Dockerfile against its builder's own parser; that each
+// confines milaan and leaves it time to stop; and that alerts and dashboard are
+// what Prometheus reads, about metrics that there are.
 //
-//	go -C tools run -modfile=release.mod ./manifests ../deploy/kubernetes/milaan.yaml ../deploy/docker/compose.yaml ../deploy/docker/Dockerfile
+//	go -C tools run -modfile=release.mod ./manifests ../deploy/docker/compose.yaml …
 package main
 
 import (
@@ -39,6 +40,10 @@ func main() {
 			check = compose
 		case "Dockerfile":
 			check = dockerfile
+		case "alerts.yaml":
+			check = alerts
+		case "dashboard.json":
+			check = dashboard
 		}
 		if err := check(path); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %v\n", path, err)
