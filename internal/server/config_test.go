@@ -70,6 +70,7 @@ func TestSettingsFromFiles(t *testing.T) {
 			return server.LoadConfig(writeSettings(t, "secret_key_file = \""+key+"\""), nil)
 		},
 		"environment wins over the file's value": func(t *testing.T) (server.Config, error) {
+			t.Helper()
 			t.Setenv("MILAAN_SECRET_KEY_FILE", key)
 			return server.LoadConfig(writeSettings(t, "secret_key = \"another passphrase of more than thirty-two bytes\""), nil)
 		},

@@ -36,7 +36,11 @@ func freePort(t *testing.T) int {
 		t.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("%v is no port", l.Addr())
+	}
+	return addr.Port
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -142,22 +146,30 @@ func (a *authority) browser(address string) *http.Client {
 	}
 }
 
-func look(t *testing.T, c *http.Client, method, address string) (*http.Response, error) {
+// seen is an answer without its body.
+type seen struct {
+	status int
+	proto  string
+	header http.Header
+	tls    *tls.ConnectionState
+}
+
+func look(t *testing.T, c *http.Client, method, address string) (seen, error) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
 	res, err := c.Do(req)
-	if err == nil {
-		_ = res.Body.Close()
+	if err != nil {
+		return seen{}, err
 	}
-	return res, err
+	return seen{res.StatusCode, res.Proto, res.Header, res.TLS}, res.Body.Close()
 }
 
 // TestCertificates: a gateway that fetches certificates itself, against an
 // authority that really asks the gateway's names.
-func TestCertificates(t *testing.T) {
+func TestCertificates(t *testing.T) { //nolint:tparallel // the second gateway needs what the first one left
 	t.Parallel()
 	config := server.DefaultConfig()
 	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
@@ -175,17 +187,17 @@ func TestCertificates(t *testing.T) {
 	t.Run("first", func(t *testing.T) {
 		serve(t, config, file)
 		browser := a.browser(config.Listen)
-		var res *http.Response
+		var res seen
 		eventually(t, "a certificate", func() bool {
 			var err error
 			res, err = look(t, browser, http.MethodGet, "https://api.shop.test/api/v2/")
 			return err == nil
 		})
-		if res.Proto != "HTTP/2.0" {
-			t.Errorf("it speaks %s", res.Proto)
+		if res.proto != "HTTP/2.0" {
+			t.Errorf("it speaks %s", res.proto)
 		}
-		if res.TLS.Version != tls.VersionTLS13 || res.TLS.PeerCertificates[0].DNSNames[0] != "api.shop.test" {
-			t.Errorf("TLS %x, a certificate for %v", res.TLS.Version, res.TLS.PeerCertificates[0].DNSNames)
+		if res.tls.Version != tls.VersionTLS13 || res.tls.PeerCertificates[0].DNSNames[0] != "api.shop.test" {
+			t.Errorf("TLS %x, a certificate for %v", res.tls.Version, res.tls.PeerCertificates[0].DNSNames)
 		}
 		for door, address := range map[string]string{
 			"merchants": "https://api.shop.test/nowhere", "management": "https://api.shop.test/v3/", "its documentation": "https://api.shop.test/v3/docs",
@@ -198,12 +210,12 @@ func TestCertificates(t *testing.T) {
 				continue
 			}
 			for _, name := range []string{"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Strict-Transport-Security"} {
-				if res.Header.Get(name) == "" {
+				if res.header.Get(name) == "" {
 					t.Errorf("%s: there is no %s", door, name)
 				}
 			}
-			if !strings.Contains(res.Header.Get("Content-Security-Policy"), "default-src 'none'") || !strings.Contains(res.Header.Get("Content-Security-Policy"), "frame-ancestors") {
-				t.Errorf("%s: the policy is %s", door, res.Header.Get("Content-Security-Policy"))
+			if !strings.Contains(res.header.Get("Content-Security-Policy"), "default-src 'none'") || !strings.Contains(res.header.Get("Content-Security-Policy"), "frame-ancestors") {
+				t.Errorf("%s: the policy is %s", door, res.header.Get("Content-Security-Policy"))
 			}
 		}
 		if _, err := look(t, browser, http.MethodGet, "https://api.stranger.test/"); err == nil {
@@ -213,7 +225,7 @@ func TestCertificates(t *testing.T) {
 		if _, err := old.DialContext(t.Context(), "tcp", config.Listen); err == nil {
 			t.Error("it speaks TLS 1.1")
 		}
-		clear := a.browser(config.RedirectListen)
+		insecure := a.browser(config.RedirectListen)
 		for _, tt := range []struct {
 			method, address string
 			status          int
@@ -223,12 +235,12 @@ func TestCertificates(t *testing.T) {
 			{http.MethodGet, "http://stranger.test/x", http.StatusMisdirectedRequest, ""},
 			{http.MethodPost, "http://api.shop.test/x", http.StatusForbidden, ""},
 		} {
-			res, err := look(t, clear, tt.method, tt.address)
+			res, err := look(t, insecure, tt.method, tt.address)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if res.StatusCode != tt.status || res.Header.Get("Location") != tt.to {
-				t.Errorf("%s %s is answered %d, %q", tt.method, tt.address, res.StatusCode, res.Header.Get("Location"))
+			if res.status != tt.status || res.header.Get("Location") != tt.to {
+				t.Errorf("%s %s is answered %d, %q", tt.method, tt.address, res.status, res.header.Get("Location"))
 			}
 		}
 	})
@@ -239,7 +251,7 @@ func TestCertificates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name := res.TLS.PeerCertificates[0].DNSNames[0]; name != "plugin.shop.test" {
+		if name := res.tls.PeerCertificates[0].DNSNames[0]; name != "plugin.shop.test" {
 			t.Errorf("the certificate is for %s", name)
 		}
 	})
