@@ -160,8 +160,8 @@ type payment struct {
 // mostInMoment and aMoment bound what is told in one commit of the days that are
 // long past: the demo is to open soon.
 const (
-	mostInMoment = 6
-	aMoment      = 50 * time.Minute
+	mostInMoment = 10
+	aMoment      = 90 * time.Minute
 )
 
 // trade plans the ordinary payments.

@@ -139,6 +139,9 @@ func showsEverything(t *testing.T, db store.Store) {
 		t.Fatal(err)
 	}
 	for _, r := range pending {
+		if r.Claim.History.Approval != nil {
+			found["queue approved once"]++
+		}
 		for _, reason := range r.Claim.Reasons {
 			found["queue "+string(reason)]++
 		}
@@ -240,7 +243,7 @@ func showsEverything(t *testing.T, db store.Store) {
 		"claim waiting", "claim pending", "claim credited", "claim refused", "claim rejected", "claim expired", "via api", "via window",
 		"reason utr_taken",
 		"queue amount_differs", "queue rival_claims", "queue claim_rejected", "queue wallet_not_shown", "queue too_many_failures", "queue credit_too_old",
-		"queue credit_unverified", "queue credit_reversed", "queue credit_contested", "queue credit_ambiguous", "queue rule:large",
+		"queue credit_unverified", "queue credit_reversed", "queue credit_contested", "queue credit_ambiguous", "queue rule:large", "queue approved once",
 		"credit unclaimed", "credit bound", "credit reversed",
 		"withdrawal new", "withdrawal approved", "withdrawal processing", "withdrawal success", "withdrawal failed", "withdrawal canceled",
 		"withdrawal contested", "withdrawal test", "withdrawal on a statement",

@@ -75,8 +75,21 @@ func (w *world) oddities() {
 	// credit_unverified: a large one that an SMS alone tells of
 	both(6*time.Hour, w.odd("mela", hdfc, 18_490), nil)
 
-	// rule:large
-	both(9*time.Hour, w.odd("mela", hdfc, 64_000), nil)
+	// rule:large; one person has approved it, and a second has to
+	large := w.odd("mela", hdfc, 64_000)
+	w.happen(w.ago(9*time.Hour), func(ctx context.Context) error {
+		if err := w.heard(ctx, large); err != nil {
+			return err
+		}
+		w.clock.pass(47 * time.Second)
+		c, err := w.claimed(ctx, large)
+		if err != nil {
+			return err
+		}
+		w.clock.pass(18 * time.Minute)
+		_, err = w.desk.Approve(ctx, c.ID, 0, w.actor(staff.Reviewer), "compared with the bank's app")
+		return err
+	})
 
 	// wallet_not_shown: shown one wallet, paid to the other
 	strayed := w.odd("mela", hdfc, 899)
