@@ -21,11 +21,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/milaan/milaan/internal/api"
+	"github.com/milaan/milaan/internal/console"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
@@ -61,6 +63,9 @@ type Tools struct {
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
+
+// Clerk pays withdrawals by files.
+func (t *Tools) Clerk() *batch.Clerk { return &batch.Clerk{Office: t.Office, Store: t.Store} }
 
 // OpenTools opens the database the settings name, and makes tools for it.
 func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {
@@ -126,6 +131,7 @@ type Gateway struct {
 	control   *postback.Control
 	intake    *intake.Reader
 	office    *payout.Office
+	importer  *intake.Importer
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
 	payouts   *payoutGauges
@@ -133,6 +139,7 @@ type Gateway struct {
 	registry  *prometheus.Registry
 	window    *window.Door
 	staff     *staff.Desk
+	console   *console.Door // nil where it is off
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
@@ -251,10 +258,11 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
 		return err
 	}
+	g.importer = &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
-		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now},
+		Intake: g.intake, Importer: g.importer,
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -367,6 +375,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
 	defer cancel()
 	err := errors.Join(public.Shutdown(stopping), plain.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	if g.console != nil {
+		g.console.Close()
+	}
 	closeDesk()
 	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
 }
