@@ -353,8 +353,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	public := g.httpServer(&front{g.proxies, g.door})
 	public.RegisterOnShutdown(g.window.Close)
-	plain := g.httpServer(&front{next: g.redirect()})
+	plain := g.httpServer(nil)
 	if g.plain != nil {
+		// Not before: certificates count on port 80 once there is what answers it.
+		plain.Handler = &front{next: g.redirect()}
 		stage.Go(func() error { defer closeDoors(); return serve(plain, g.plain) })
 	}
 	if g.certificates != nil {
