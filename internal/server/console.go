@@ -65,10 +65,14 @@ func (c Config) ConsoleOrigin(listen string) string {
 	if c.ConsoleHost != "" {
 		return "https://" + c.ConsoleHost
 	}
+	scheme := "http://"
+	if c.TLS != tlsOff {
+		scheme = "https://"
+	}
 	// Passkeys need a name, and this machine has one.
 	host, port, err := net.SplitHostPort(listen)
 	if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && (addr.IsLoopback() || addr.IsUnspecified())) {
 		listen = net.JoinHostPort("localhost", port)
 	}
-	return "http://" + listen
+	return scheme + listen
 }

@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -145,6 +146,10 @@ type Gateway struct {
 	lock      *flock.Flock // of an embedded database, which has one gateway
 	public    net.Listener
 	admin     net.Listener
+
+	proxies      []netip.Prefix
+	certificates *certificates // nil where a proxy ends TLS
+	plain        net.Listener  // redirects to HTTPS; nil where nothing does
 }
 
 // Open opens the database and the listeners, so that what is wrong with either
@@ -164,6 +169,12 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 	if err := g.assemble(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	if g.proxies, err = networks("trusted_proxies", c.TrustedProxies); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	if err := g.openCertificates(location); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	var listen net.ListenConfig
 	if g.public, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_LISTEN to a free address such as 127.0.0.1:8080", err), g.Close())
@@ -171,6 +182,12 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 	g.public = netutil.LimitListener(g.public, c.MaxConnections)
 	if g.admin, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_ADMIN_LISTEN to a free address such as 127.0.0.1:9090", err), g.Close())
+	}
+	if c.RedirectListen != "" {
+		if g.plain, err = listen.Listen(ctx, "tcp", c.RedirectListen); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: set MILAAN_REDIRECT_LISTEN to a free address such as :80", err), g.Close())
+		}
+		g.plain = netutil.LimitListener(g.plain, c.MaxConnections)
 	}
 	return g, nil
 }
@@ -274,6 +291,14 @@ func (g *Gateway) registerRates() error {
 	}, func() float64 { return time.Since(g.rates.Current().AsOf).Seconds() }))
 }
 
+// RedirectAddr is where http:// is sent to https:// from; nil where nothing does.
+func (g *Gateway) RedirectAddr() net.Addr {
+	if g.plain == nil {
+		return nil
+	}
+	return g.plain.Addr()
+}
+
 // Addr is where the doors listen.
 func (g *Gateway) Addr() net.Addr { return g.public.Addr() }
 
@@ -286,7 +311,7 @@ func (g *Gateway) Store() store.Store { return g.store }
 // Close releases what Open took, of a gateway that does not run.
 func (g *Gateway) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{g.public, g.admin} {
+	for _, l := range []net.Listener{g.public, g.admin, g.plain} {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
@@ -326,8 +351,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
-	public := g.httpServer(g.door)
+	public := g.httpServer(&front{g.proxies, g.door})
 	public.RegisterOnShutdown(g.window.Close)
+	plain := g.httpServer(&front{next: g.redirect()})
+	if g.plain != nil {
+		stage.Go(func() error { defer closeDoors(); return serve(plain, g.plain) })
+	}
+	if g.certificates != nil {
+		public.TLSConfig = g.certificates.config()
+		backstage.Go(func() error { return g.certificates.keep(doors) })
+	}
 	admin := g.httpServer(g.adminHandler())
 	stage.Go(func() error { defer closeDoors(); return serve(public, g.public) })
 	stage.Go(func() error { defer closeDoors(); return serve(admin, g.admin) })
@@ -339,7 +372,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.log.InfoContext(ctx, "milaan is stopping")
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
 	defer cancel()
-	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	err := errors.Join(public.Shutdown(stopping), plain.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
 	if g.console != nil {
 		g.console.Close()
 	}
@@ -358,7 +391,11 @@ func (g *Gateway) postman() *intake.Postman {
 }
 
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	listen := s.Serve
+	if s.TLSConfig != nil {
+		listen = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := listen(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

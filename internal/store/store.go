@@ -145,3 +145,13 @@ func Open(ctx context.Context, l Location, key seal.Key) (Store, error) {
 	}
 	return postgres.Open(ctx, l.url, key)
 }
+
+// Inspect looks at a database and changes nothing, where Open would make it and
+// migrate it. Where there is no file of an embedded one the error is
+// fs.ErrNotExist.
+func Inspect(ctx context.Context, l Location) (records.Condition, error) {
+	if l.Embedded() {
+		return sqlite.Inspect(ctx, l.Path)
+	}
+	return postgres.Inspect(ctx, l.url)
+}
