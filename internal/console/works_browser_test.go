@@ -47,7 +47,7 @@ func TestOperatorInBrowser(t *testing.T) {
 			s.open("/console/statements/upload")
 			s.fill("wallet", "till")
 			browsertest.Must(s.ctx, t, chromedp.SetUploadFiles(chromedp.CSS(`main [name="file"]`), []string{file}))
-			s.click("main form button")
+			s.click("main section form button")
 			s.sees("3 of 3 lines are accounted for.")
 
 			s.open(fmt.Sprint("/console/payouts/", w.ID))
@@ -56,12 +56,12 @@ func TestOperatorInBrowser(t *testing.T) {
 			s.click(`a[href$="/hand"]`)
 			s.sees("nobody else can take")
 			s.fill("wallet", "till")
-			s.click("main form button")
+			s.click("main section form button")
 			s.sees("It is yours to pay.")
 			s.click(`a[href$="/paid"]`)
 			s.sees("Bank's reference")
 			s.fill("reference", "307312345678")
-			s.click("main form button")
+			s.click("main section form button")
 			s.sees("Booked as paid.")
 			if got := h.stands(w.ID); got.State != payout.Success || got.BankRef != "307312345678" {
 				t.Errorf("the withdrawal is %+v", got)

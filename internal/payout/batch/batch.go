@@ -26,7 +26,7 @@ var (
 	// ErrNoDesk: there is no such desk, or none that pays by files.
 	ErrNoDesk = errors.New("there is no such payout desk of kind bulkfile: milaan apply declares payout desks")
 	// ErrNoWallet: there is no such wallet.
-	ErrNoWallet = errors.New("there is no such wallet: milaan apply declares wallets")
+	ErrNoWallet = errors.New("there is no wallet of that name: milaan apply declares wallets")
 	// ErrNothing: no approved withdrawal waits at the desk, or none could be handed
 	// over.
 	ErrNothing = errors.New("no approved withdrawal of this desk can be handed over")
