@@ -69,7 +69,8 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 	readers := max(4, runtime.GOMAXPROCS(0))
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
-	db.Records = records.Records{Read: db.read, Write: db.transact, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}}
+	db.Records = newRecords(db.read, key)
+	db.Write = db.transact
 	if err := db.statements.prepare(ctx, db.conn); err != nil {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
@@ -77,6 +78,11 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
 	return db, nil
+}
+
+// newRecords are the records that a pool reads; they are not written.
+func newRecords(read *sql.DB, key seal.Key) records.Records {
+	return records.Records{Read: read, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}, Engine: "sqlite", Catalog: catalog}
 }
 
 func dsn(path string, values url.Values) string {
@@ -96,14 +102,28 @@ func private(path string) error {
 	return f.Close()
 }
 
-func (db *DB) migrate(ctx context.Context) error {
+// Migrations are the versions of the schema, in order.
+func Migrations() fs.FS {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the name is a constant of this package, and valid
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db.write, files)
+	return files
+}
+
+// newProvider makes what migrates a database.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, Migrations())
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	provider, err := newProvider(db.write)
+	if err != nil {
+		return err
 	}
 	// Of processes that start together one migrates; what the others tried is
 	// undone, and there is nothing left to do when they look again.
