@@ -128,6 +128,7 @@ type Gateway struct {
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
 	payouts   *payoutGauges
+	growth    *growth
 	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
@@ -221,6 +222,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
 	g.payouts = newPayoutGauges(g.registry)
+	g.growth = newGrowth(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
 		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,

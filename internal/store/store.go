@@ -88,6 +88,10 @@ type Store interface {
 	Disputes(ctx context.Context, after int64, limit int) ([]*deposit.Credit, error)
 	// FeedHours gives what feeds brought by the hour, since a time.
 	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
+	// DropFeedHours forgets hours of feeds that lie before a time.
+	DropFeedHours(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Size is what the database takes of its disk.
+	Size(ctx context.Context) (records.Size, error)
 	// Verify checks every invariant.
 	Verify(ctx context.Context) (records.Report, error)
 	// Backup writes every record as it is at one moment, while others go on

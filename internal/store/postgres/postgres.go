@@ -234,3 +234,11 @@ func (f *flight) each(scan func(records.Row) error, query string, args ...any) {
 func (f *flight) send(ctx context.Context, conn *pgxpool.Conn) error {
 	return conn.SendBatch(ctx, &f.batch).Close()
 }
+
+// Size is what the database takes of its disk.
+func (db *DB) Size(ctx context.Context) (size records.Size, err error) {
+	if err := db.plain.QueryRowContext(ctx, "SELECT pg_database_size(current_database())").Scan(&size.Total); err != nil {
+		return size, fmt.Errorf("read the database's size: %w", err)
+	}
+	return size, nil
+}

@@ -269,3 +269,14 @@ func (r *Records) CheckKey(ctx context.Context) error {
 
 // Ping reports whether the database answers.
 func (r *Records) Ping(ctx context.Context) error { return r.Read.PingContext(ctx) }
+
+// Size is what a database takes of its disk, in bytes.
+type Size struct {
+	// Total is all of it, indexes and Log included.
+	Total int64
+	// Free is what was given up and is used again by what is written next; 0 where
+	// the engine does not tell.
+	Free int64
+	// Log is what is written and not yet in its place: of an embedded database.
+	Log int64
+}

@@ -29,6 +29,7 @@ var migrations embed.FS
 type DB struct {
 	records.Records
 
+	path        string
 	read, write *sql.DB
 	conn        *sql.Conn // the only one that writes
 	turn        sync.Mutex
@@ -50,7 +51,7 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 		return nil, err
 	}
 	values := url.Values{"_pragma": pragmas}
-	db := &DB{}
+	db := &DB{path: path}
 	var err error
 	if db.write, err = sql.Open("sqlite", dsn(path, values)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -177,4 +178,22 @@ func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err err
 	}
 	done = true
 	return nil
+}
+
+// Size is what the database takes of its disk.
+func (db *DB) Size(ctx context.Context) (size records.Size, err error) {
+	if err := db.read.QueryRowContext(ctx, `SELECT p.page_count * s.page_size, f.freelist_count * s.page_size
+		FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s`).Scan(&size.Total, &size.Free); err != nil {
+		return size, fmt.Errorf("read the database's size: %w", err)
+	}
+	info, err := os.Stat(db.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return size, nil
+	}
+	if err != nil {
+		return size, err
+	}
+	size.Log = info.Size()
+	size.Total += size.Log
+	return size, nil
 }
