@@ -20,6 +20,10 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/words"
 )
@@ -29,6 +33,17 @@ type Store interface {
 	// Backlog gives what is not settled yet: of a merchant, or of all where that
 	// is empty.
 	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
+	lookup.Store
+	lookup.Reviews
+	lookup.Overviews
+	intake.Hours
+	// Endpoints lists where events are not simply sent to.
+	Endpoints(ctx context.Context) ([]postback.Endpoint, error)
+	// FindWithdrawal returns the withdrawal with that number, or
+	// payout.ErrNoWithdrawal.
+	FindWithdrawal(ctx context.Context, id int64) (*payout.Withdrawal, error)
+	// Postback gives one with its attempts, or postback.ErrNoPostback.
+	Postback(ctx context.Context, id int64) (*postback.Detail, error)
 }
 
 // Config is what a console works with; every field but Host and ClientAddr is
@@ -38,6 +53,8 @@ type Config struct {
 	People    staff.Store // to list them
 	Store     Store
 	Directory *directory.Cache
+	Deposits  *deposit.Desk
+	Postbacks *postback.Control
 	Now       func() time.Time
 	// Host is the one host that has the console, without port; any that is no
 	// merchant's where empty.
@@ -54,6 +71,7 @@ type Door struct {
 	langs *words.Languages
 	paper *printer
 	site  http.Handler
+	feeds pulse
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -84,7 +102,13 @@ func New(c Config) (*Door, error) {
 // handlers are what serves the table, section by section.
 func (d *Door) handlers() handlers {
 	all := make(handlers)
-	for _, section := range []handlers{d.front(), d.people()} {
+	for _, section := range []handlers{
+		d.front(),
+		d.overview(),
+		d.review(),
+		d.payments(),
+		d.people(),
+	} {
 		maps.Copy(all, section)
 	}
 	return all
@@ -112,9 +136,6 @@ func (d *Door) front() handlers {
 		"POST /sure/passkey":               d.signInByPasskey,
 		"GET /sure/provider":               d.askProvider,
 		"POST /sign-out":                   d.signOut,
-
-		"GET /{$}":                  d.overview,
-		"GET /merchants/{merchant}": d.overview,
 	}
 }
 

@@ -35,8 +35,21 @@ func mayEnter(pattern string) []string {
 		return everyone[2:]
 	case path == "/merchants/{merchant}":
 		return everyone[2:9]
+	case strings.HasPrefix(path, "/review") && (strings.HasPrefix(pattern, "POST ") || strings.HasSuffix(path, "/undo")):
+		return []string{"owner", "operator", "reviewer"}
+	case strings.HasPrefix(path, "/review"):
+		return []string{"owner", "operator", "reviewer", "viewer"}
 	case strings.HasPrefix(path, "/users"):
 		return []string{"owner"}
+	case pattern == "POST /postbacks/{id}/resend":
+		return []string{"owner", "operator", "merchant-admin", "merchant-developer", "foreigner"}
+	case strings.HasPrefix(path, "/merchants/{merchant}/postbacks/"):
+		return []string{"owner", "operator", "merchant-admin", "merchant-developer"}
+	case strings.HasPrefix(path, "/credits"):
+		return []string{"owner", "operator", "reviewer", "viewer"}
+	case path == "/find", strings.HasPrefix(path, "/views"), strings.HasPrefix(path, "/deposits"), strings.HasPrefix(path, "/withdrawals"),
+		strings.HasPrefix(path, "/postbacks"):
+		return everyone[2:]
 	default:
 		return nil
 	}

@@ -41,6 +41,8 @@ type Store interface {
 	payment.Store
 	access.Store
 	lookup.Store
+	lookup.Reviews
+	lookup.Overviews
 	payout.Store
 	settlement.Store
 	// SaveRates keeps exchange rates and gives them their number.

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
+	"github.com/milaan/milaan/internal/store/records"
 )
 
 // TestListIndexesAreOfLists: the group commit has smaller indexes of its own.
@@ -91,6 +94,37 @@ func TestListPlans(t *testing.T) {
 		_, err := records.ListCredits(ctx, q)
 		errs = append(errs, err)
 	}
+	word := lookup.Word{ID: 7, UTR: "000000000001", CustomID: "a", Label: "55", VPA: "a@okaxis", Amount: 500}
+	for _, r := range []lookup.Range{{}, during} {
+		_, err := records.ListDeposits(ctx, lookup.Deposits{Merchant: "shop", Word: word, Method: "upi_l", Wallet: "till", Range: r, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListPostbacks(ctx, lookup.Postbacks{Merchant: "shop", Word: word, Range: r, After: after, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListWithdrawalsOf(ctx, lookup.Withdrawals{Merchant: "shop", Word: word, Method: "imps_ib", Wallet: "till", Range: r, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListCredits(ctx, lookup.Credits{Wallet: "till", Word: word, Range: r, After: after, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.FindDeposits(ctx, []string{"cafe", "shop"}, lookup.Deposits{Word: word, State: deposit.Waiting, Range: r, Limit: 50})
+		errs = append(errs, err)
+		_, err = records.FindWithdrawals(ctx, []string{"cafe", "shop"}, lookup.Withdrawals{Word: word, State: payout.New, Range: r, Limit: 50})
+		errs = append(errs, err)
+	}
+	_, err = records.FindPostbacks(ctx, []int64{7, 8})
+	errs = append(errs, err)
+	_, err = records.PostingsOf(ctx, 7)
+	errs = append(errs, err)
+	_, err = records.NotesOf(ctx, []int64{7, 8}, 50)
+	errs = append(errs, err)
+	_, err = records.MessagesOf(ctx, 7)
+	errs = append(errs, err)
+	_, err = records.LinesOf(ctx, 7)
+	errs = append(errs, err)
+	for _, find := range []func() error{
+		func() error { _, err := records.FindDepositByID(ctx, 7); return err },
+		func() error { _, err := records.FindMovement(ctx, 7); return err },
+	} {
+		errs = append(errs, notMissing(find()))
+	}
 	_, err = records.FindDeposit(ctx, deposit.CustomKey{Merchant: "shop", CustomID: "a"})
 	errs = append(errs, notMissing(err))
 	_, err = records.Postback(ctx, 7)
@@ -106,6 +140,7 @@ func TestListPlans(t *testing.T) {
 	errs = append(errs, notMissing(err))
 	_, err = records.FindStatement(ctx, "till", 7)
 	errs = append(errs, notMissing(err))
+	errs = append(errs, reviewReads(ctx, &records), overviewReads(ctx, &records))
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -115,11 +150,12 @@ func TestListPlans(t *testing.T) {
 	for _, said := range h.said {
 		query := said.query
 		steps := plan(t, db, query, said.args...)
-		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") {
+		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") && !strings.Contains(query, "c.id = ") {
 			t.Errorf("%s\n\tis found otherwise than meant: %q", query, steps)
 		}
 		sorted := slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "USE TEMP B-TREE FOR ORDER BY") })
-		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
+		// What one UTR brings is few, and so is what some records' numbers bring.
+		if sorted && !strings.Contains(query, "utr = ") && !strings.Contains(query, "id IN (") && !strings.Contains(query, "subject IN (") {
 			t.Errorf("%s\n\tis sorted: %q", query, steps)
 		}
 		// A page begins at its place, not at the beginning of the list.
@@ -131,7 +167,7 @@ func TestListPlans(t *testing.T) {
 		}
 		for _, step := range steps {
 			// Walking the table along its key is what a list of all credits does.
-			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) && !strings.Contains(query, "FROM credits WHERE id > 0") {
+			if strings.HasPrefix(step, "SCAN") && !smallTables.MatchString(step) && !boundedWalks.MatchString(step) && !strings.Contains(query, "FROM credits WHERE id > 0") {
 				t.Errorf("%s\n\tplan: %s", query, step)
 			}
 		}
@@ -143,4 +179,29 @@ func notMissing(err error) error {
 		return nil
 	}
 	return err
+}
+
+// boundedWalks are walks along the end of a small index, and over what they found.
+var boundedWalks = regexp.MustCompile(`^SCAN (CONSTANT ROW|r|newest|few|claims USING INDEX claims_expiry|postbacks USING (COVERING )?INDEX postbacks_(due|dead))$`)
+
+// reviewReads asks for all that a person needs who decides about a claim.
+func reviewReads(ctx context.Context, r *records.Records) error {
+	_, _, around := r.PendingAround(ctx, 7)
+	_, credits := r.CreditsByUTR(ctx, &deposit.Claim{UTR: "000000000001"})
+	past := &deposit.Credit{ID: 7, Wallet: "till"}
+	past.PayerVPA = "payer@upi"
+	_, paid := r.PayerCredits(ctx, past, 5)
+	past.PayerVPA, past.PayerName = "", "Asha"
+	_, paidByName := r.PayerCredits(ctx, past, 5)
+	_, waiting := r.WaitingClaims(ctx, 500, 5)
+	_, undone := r.Undone(ctx, 7)
+	return errors.Join(around, credits, paid, paidByName, waiting, notMissing(undone))
+}
+
+// overviewReads asks for what the overview shows of the past.
+func overviewReads(ctx context.Context, r *records.Records) error {
+	_, tallies := r.Tallies(ctx, "shop", time.Unix(0, 0), time.Unix(900_000, 0))
+	_, outbox := r.Outbox(ctx, "")
+	_, ofMerchant := r.Outbox(ctx, "shop")
+	return errors.Join(tallies, outbox, ofMerchant)
 }
