@@ -75,8 +75,9 @@ func syncFolder(path string) error {
 
 // fill makes a database in an empty file.
 func fill(ctx context.Context, path string, key seal.Key, from *backup.Reader, how records.Restoring) (err error) {
+	// What indexes are sorted in goes to files: it grows with the backup.
 	db, err := sql.Open("sqlite", dsn(path, url.Values{"_pragma": []string{
-		"journal_mode(OFF)", "synchronous(OFF)", "temp_store(MEMORY)", "cache_size(-65536)", "locking_mode(EXCLUSIVE)",
+		"journal_mode(OFF)", "synchronous(OFF)", "temp_store(FILE)", "cache_size(-16384)", "locking_mode(EXCLUSIVE)",
 	}}))
 	if err != nil {
 		return err
