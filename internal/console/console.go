@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
@@ -63,6 +64,8 @@ type Config struct {
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger
+	// Works are what the pages of wallets, feeds, payouts and merchants work with.
+	Works Works
 }
 
 // Door serves operators and merchants.
@@ -72,6 +75,9 @@ type Door struct {
 	paper *printer
 	site  http.Handler
 	feeds pulse
+
+	imports *imports
+	testing sync.Map // merchants whose endpoints are being tried
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -87,7 +93,7 @@ func New(c Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Door{Config: c, langs: langs, paper: paper}
+	d := &Door{Config: c, langs: langs, paper: paper, imports: newImports()}
 	mux, err := d.mount(table, d.handlers())
 	if err != nil {
 		return nil, err
@@ -107,6 +113,9 @@ func (d *Door) handlers() handlers {
 		d.overview(),
 		d.review(),
 		d.payments(),
+		d.works(),
+		d.payouts(),
+		d.merchantPages(),
 		d.people(),
 	} {
 		maps.Copy(all, section)

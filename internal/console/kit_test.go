@@ -16,7 +16,11 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/storetest"
@@ -47,6 +51,7 @@ func open(tb testing.TB) *house {
 	return openWith(tb, storetest.Setup{})
 }
 
+// openWith opens a house that is set up otherwise than usual.
 func openWith(tb testing.TB, setup storetest.Setup) *house {
 	tb.Helper()
 	h := &house{House: storetest.MustOpenHouse(tb, storetest.SQLite(tb), setup)}
@@ -54,15 +59,28 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
-		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
-		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
+		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log, Works: h.works(log),
+		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Transport: postback.NewTransport(true), Now: h.Clock.Now}),
 	}); err != nil {
 		tb.Fatal(err)
 	}
 	h.handler = h.door.Before(http.NotFoundHandler())
 	h.server = httptest.NewServer(h.handler)
+	tb.Cleanup(h.door.Close)
 	tb.Cleanup(h.server.Close)
 	return h
+}
+
+// works are what a gateway gives its console.
+func (h *house) works(log *slog.Logger) Works {
+	office := &payout.Office{Config: payout.Config{
+		Store: h.Store, Directory: h.Directory, RatesID: func() int64 { return storetest.RatesID }, Now: h.Clock.Now, Log: log,
+		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
+	}}
+	return Works{
+		Store: h.Store, Clerk: &batch.Clerk{Office: office, Store: h.Store},
+		Importer: &intake.Importer{Desk: h.Desk, Ledger: h.Store, Payouts: office, Now: h.Clock.Now},
+	}
 }
 
 // user makes a user who has a password.
