@@ -20,6 +20,9 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/words"
 )
@@ -29,6 +32,14 @@ type Store interface {
 	// Backlog gives what is not settled yet: of a merchant, or of all where that
 	// is empty.
 	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
+	lookup.Store
+	// FindCredit returns the credit with that number, or deposit.ErrNoCredit.
+	FindCredit(ctx context.Context, id int64) (*deposit.Credit, error)
+	// FindWithdrawal returns the withdrawal with that number, or
+	// payout.ErrNoWithdrawal.
+	FindWithdrawal(ctx context.Context, id int64) (*payout.Withdrawal, error)
+	// Postback gives one with its attempts, or postback.ErrNoPostback.
+	Postback(ctx context.Context, id int64) (*postback.Detail, error)
 }
 
 // Config is what a console works with; every field but Host and ClientAddr is
@@ -38,6 +49,7 @@ type Config struct {
 	People    staff.Store // to list them
 	Store     Store
 	Directory *directory.Cache
+	Postbacks *postback.Control
 	Now       func() time.Time
 	// Host is the one host that has the console, without port; any that is no
 	// merchant's where empty.
@@ -84,7 +96,11 @@ func New(c Config) (*Door, error) {
 // handlers are what serves the table, section by section.
 func (d *Door) handlers() handlers {
 	all := make(handlers)
-	for _, section := range []handlers{d.front(), d.people()} {
+	for _, section := range []handlers{
+		d.front(),
+		d.people(),
+		d.payments(),
+	} {
 		maps.Copy(all, section)
 	}
 	return all

@@ -16,6 +16,8 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
@@ -35,14 +37,25 @@ type house struct {
 	handler http.Handler
 }
 
-func open(t *testing.T) *house {
+// bundled are the exchange rates of a house, whatever their number.
+type bundled struct{}
+
+func (bundled) Rates(context.Context, int64) (*fx.Rates, error) { return fx.Bundled() }
+
+func open(t testing.TB) *house {
 	t.Helper()
-	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})}
+	return openWith(t, storetest.Setup{})
+}
+
+func openWith(t testing.TB, setup storetest.Setup) *house {
+	t.Helper()
+	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), setup)}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
+		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
 	}); err != nil {
 		t.Fatal(err)
 	}

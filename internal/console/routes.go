@@ -52,6 +52,7 @@ type route struct {
 var table = slices.Concat(
 	frontRoutes,
 	peopleRoutes,
+	paymentRoutes,
 )
 
 // frontRoutes are the ways in and the first page.

@@ -37,6 +37,15 @@ func mayEnter(pattern string) []string {
 		return everyone[2:9]
 	case strings.HasPrefix(path, "/users"):
 		return []string{"owner"}
+	case pattern == "POST /postbacks/{id}/resend":
+		return []string{"owner", "operator", "merchant-admin", "merchant-developer", "foreigner"}
+	case strings.HasPrefix(path, "/merchants/{merchant}/postbacks/"):
+		return []string{"owner", "operator", "merchant-admin", "merchant-developer"}
+	case strings.HasPrefix(path, "/credits"):
+		return []string{"owner", "operator", "reviewer", "viewer"}
+	case path == "/find", strings.HasPrefix(path, "/views"), strings.HasPrefix(path, "/deposits"), strings.HasPrefix(path, "/withdrawals"),
+		strings.HasPrefix(path, "/postbacks"):
+		return everyone[2:]
 	default:
 		return nil
 	}

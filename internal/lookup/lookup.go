@@ -43,6 +43,26 @@ type Page[T any] struct {
 	Next  *Place // nil at the end of the list
 }
 
+// Word is what somebody looks for, read as all that it may be: a record fits where
+// one of the fields is its own. Zero fields are what it can't be.
+type Word struct {
+	// By the first four records are found at once.
+	ID       int64 // the record's number
+	UTR      upi.UTR
+	CustomID string // a merchant's own id, of a deposit or a withdrawal
+	// By the others they are looked for along the list.
+	Label  string
+	VPA    string // the payer's, in lower case
+	Amount money.Paise
+}
+
+// AtOnce reports whether records may be found by the word without looking along a
+// list.
+func (w *Word) AtOnce() bool { return w.ID != 0 || w.UTR != "" || w.CustomID != "" }
+
+// Along reports whether records may be found by looking along a list.
+func (w *Word) Along() bool { return w.Label != "" || w.VPA != "" || w.Amount != 0 }
+
 // Deposits are what of a merchant's deposits is asked for, the newest first. Zero
 // fields filter nothing.
 type Deposits struct {
@@ -51,15 +71,20 @@ type Deposits struct {
 	Label    string
 	UTR      upi.UTR
 	Amount   money.Paise // as it was claimed
-	Range                // of their making
+	Method   string
+	Wallet   string // on which it was credited
+	Word     Word   // of a list, what is looked for along it
+	Range           // of their making
 	After    *Place
 	Limit    int
+	Look     int // records that are looked at; 0 for as many as a page may
 }
 
-// Deposit is a claim, and where it was credited its fee.
+// Deposit is a claim, and where it was credited its fee and its wallet.
 type Deposit struct {
 	deposit.Claim
-	Fee money.Paise
+	Fee    money.Paise
+	Wallet string
 }
 
 // Postbacks are what of a merchant's postbacks is asked for, the newest first.
@@ -67,9 +92,11 @@ type Postbacks struct {
 	Merchant string
 	Kind     postback.Kind
 	State    postback.State
-	Range    // of the deposit's credit, or the withdrawal's end
+	Word     Word // label and amount, as of deposits
+	Range         // of the deposit's credit, or the withdrawal's end
 	After    *Place
 	Limit    int
+	Look     int // as of deposits
 }
 
 // Withdrawals are what of a merchant's withdrawals is asked for, the newest first.
@@ -78,9 +105,13 @@ type Withdrawals struct {
 	State    payout.State
 	Label    string
 	Amount   money.Paise
-	Range    // of their making
+	Method   string
+	Wallet   string // it is paid from
+	Word     Word   // as of deposits
+	Range           // of their making
 	After    *Place
 	Limit    int
+	Look     int // as of deposits
 }
 
 // Account is a stretch of a merchant's account, the oldest first.
@@ -133,9 +164,11 @@ type Credits struct {
 	Wallet string
 	State  deposit.CreditState
 	Amount money.Paise
-	Range  // of the bank's time; with a wallet only
+	Word   Word // VPA and amount
+	Range       // of the bank's time; with a wallet only
 	After  *Place
 	Limit  int
+	Look   int // as of deposits; with a wallet only
 }
 
 // Store reads lists.
@@ -158,4 +191,5 @@ type Store interface {
 	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
 	// FindStatement returns a wallet's statement, or ErrNone.
 	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+	Finder
 }

@@ -31,7 +31,7 @@ func (g *Gateway) openConsole() error {
 		return nil
 	}
 	door, err := console.New(console.Config{
-		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory,
+		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Postbacks: g.control,
 		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log,
 	})
 	if err != nil {

@@ -61,6 +61,14 @@ type Store interface {
 	// set.
 	ForgiveAttempts(ctx context.Context, attempts []Attempt, forget bool) error
 
+	// Views lists a user's views of a list, by name.
+	Views(ctx context.Context, user int64, list string) ([]View, error)
+	// KeepView keeps a view in place of the user's one of that name; [ErrManyViews]
+	// where there are [MostViews] others.
+	KeepView(ctx context.Context, user int64, v View) error
+	// DropView forgets a view; one that is not there is no error.
+	DropView(ctx context.Context, user int64, list, name string) error
+
 	// Note writes to the audit log.
 	Note(ctx context.Context, notes ...audit.Entry) error
 }

@@ -61,6 +61,7 @@ type walk struct {
 	args     []any
 	lookup.Range
 	after *lookup.Place
+	look  int // mostLookedAt where zero
 }
 
 // listed is a place of a row in its list.
@@ -84,7 +85,7 @@ func (r *Records) stretch(ctx context.Context, w walk) (q query, end *lookup.Pla
 	}
 	var at, id int64
 	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT %s, %s FROM %s WHERE %s ORDER BY %s DESC, %s DESC LIMIT 1 OFFSET %d`,
-		w.at, w.id, w.table, &whole, w.at, w.id, mostLookedAt-1), whole.args...).Scan(&at, &id)
+		w.at, w.id, w.table, &whole, w.at, w.id, cmp.Or(w.look, mostLookedAt)-1), whole.args...).Scan(&at, &id)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return whole, nil, nil
@@ -106,24 +107,77 @@ func page[T any](items []T, limit int, end *lookup.Place, place func(*T) lookup.
 }
 
 const depositColumns = `c.id, c.merchant, c.custom_id, c.method, c.label, c.utr, c.amount, c.currency, c.addr, c.via,
-	c.state, c.reasons, c.credit_id, c.deposited, c.history, c.created_at, c.expires_at, c.settled_at, COALESCE(d.fee, 0)`
+	c.state, c.reasons, c.credit_id, c.deposited, c.history, c.created_at, c.expires_at, c.settled_at, COALESCE(d.fee, 0), COALESCE(d.wallet, '')`
 
-// withFee reads a claim and its fee.
-type withFee struct {
+// withMore reads a record and what stands behind it.
+type withMore struct {
 	Row
-	fee *int64
+	more []any
 }
 
-// Scan reads what is asked for, and the fee behind it.
-func (w withFee) Scan(dest ...any) error { return w.Row.Scan(append(dest, w.fee)...) }
+// Scan reads what is asked for, and then the rest.
+func (w withMore) Scan(dest ...any) error { return w.Row.Scan(append(dest, w.more...)...) }
 
-func scanDeposit(row Row) (lookup.Deposit, error) {
+func scanDeposit(row Row) (d lookup.Deposit, err error) {
 	var fee int64
-	c, err := ScanClaim(withFee{row, &fee})
+	c, err := ScanClaim(withMore{row, []any{&fee, &d.Wallet}})
 	if err != nil {
 		return lookup.Deposit{}, err
 	}
-	return lookup.Deposit{Claim: *c, Fee: money.Paise(fee)}, nil
+	d.Claim, d.Fee = *c, money.Paise(fee)
+	return d, nil
+}
+
+// is asks for those who have a value in a column, where there is one to ask for.
+func (q *query) is(column, value string) {
+	if value != "" {
+		q.and(column+" = $", value)
+	}
+}
+
+// word asks for those of which a field is what a word may be: of the fields that
+// the list has, those that the word can't be are left out. Where none is left,
+// nothing fits.
+func (q *query) word(w *lookup.Word, conditions ...condition) {
+	if *w == (lookup.Word{}) {
+		return
+	}
+	parts := []string{"1 = 0"}
+	var values []any
+	for _, c := range conditions {
+		if c.value != "" && c.value != int64(0) {
+			parts, values = append(parts, c.text), append(values, c.value)
+		}
+	}
+	q.and("("+strings.Join(parts, " OR ")+")", values...)
+}
+
+// condition has one $ for its value: a string or an int64.
+type condition struct {
+	text  string
+	value any
+}
+
+// during asks for what is of a stretch of time.
+func (q *query) during(column string, r lookup.Range) {
+	if !r.From.IsZero() {
+		q.and(column+" >= $", Micros(r.From))
+	}
+	if !r.To.IsZero() {
+		q.and(column+" < $", Micros(r.To))
+	}
+}
+
+// narrowDeposits keeps to what is asked for of deposits, besides what leads to
+// them.
+func (q *query) narrowDeposits(ask *lookup.Deposits) {
+	q.is("c.state", string(ask.State))
+	q.is("c.label", ask.Label)
+	q.is("c.method", ask.Method)
+	q.is("d.wallet", ask.Wallet)
+	if ask.Amount != 0 {
+		q.and("c.amount = $", int64(ask.Amount))
+	}
 }
 
 // ListDeposits gives a page of deposits, see lookup.Store.
@@ -134,10 +188,13 @@ func (r *Records) ListDeposits(ctx context.Context, ask lookup.Deposits) (lookup
 		var err error
 		if q, end, err = r.stretch(ctx, walk{
 			table: "claims c", at: "c.created_at + 0", id: "c.id", merchant: "c.merchant = $", args: []any{ask.Merchant},
-			Range: ask.Range, after: ask.After,
+			Range: ask.Range, after: ask.After, look: ask.Look,
 		}); err != nil {
 			return lookup.Page[lookup.Deposit]{}, fmt.Errorf("list deposits: %w", err)
 		}
+		// Sums of nothing, so that no index of labels in vain draws the walk away.
+		q.word(&ask.Word, condition{"c.label || '' = $", ask.Word.Label}, condition{"c.amount = $", int64(ask.Word.Amount)},
+			condition{"EXISTS (SELECT 1 FROM credits r WHERE r.id = c.credit_id AND lower(r.payer_vpa) = $)", ask.Word.VPA})
 	} else {
 		// Every state has an index that finds the UTR; together they are few.
 		utr := string(ask.UTR)
@@ -146,25 +203,12 @@ func (r *Records) ListDeposits(ctx context.Context, ask lookup.Deposits) (lookup
 			UNION SELECT id FROM claims WHERE utr = $ AND state IN ('refused', 'expired'))`, utr, utr, utr)
 		// Joined to nothing, the merchant leads to no index: the merchant's list is long.
 		q.and("c.merchant || '' = $", ask.Merchant)
-		if !ask.From.IsZero() {
-			q.and("c.created_at >= $", Micros(ask.From))
-		}
-		if !ask.To.IsZero() {
-			q.and("c.created_at < $", Micros(ask.To))
-		}
+		q.during("c.created_at", ask.Range)
 		if ask.After != nil {
 			q.beyond("c.created_at", "c.id", "<", *ask.After)
 		}
 	}
-	if ask.State != "" {
-		q.and("c.state = $", string(ask.State))
-	}
-	if ask.Label != "" {
-		q.and("c.label = $", ask.Label)
-	}
-	if ask.Amount != 0 {
-		q.and("c.amount = $", int64(ask.Amount))
-	}
+	q.narrowDeposits(&ask)
 	var items []lookup.Deposit
 	err := each(ctx, r.Read, func(row Row) error {
 		item, err := scanDeposit(row)
@@ -206,15 +250,17 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 	for _, source := range []struct {
 		kind   postback.Kind
 		tables string
+		label  string
+		amount string
 		walk
 	}{
-		{postback.OfDeposit, toldOfDeposits, walk{table: "deposits d", at: "d.at + 0", id: "d.id", merchant: "d.merchant = $"}},
-		{postback.OfWithdrawal, toldOfWithdrawals, walk{table: "postbacks p", at: "p.created_at", id: "p.id", merchant: "p.withdrawal_id <> 0 AND p.merchant = $"}},
+		{postback.OfDeposit, toldOfDeposits, "c.label", "d.amount", walk{table: "deposits d", at: "d.at + 0", id: "d.id", merchant: "d.merchant = $"}},
+		{postback.OfWithdrawal, toldOfWithdrawals, "w.label", "w.amount", walk{table: "postbacks p", at: "p.created_at", id: "p.id", merchant: "p.withdrawal_id <> 0 AND p.merchant = $"}},
 	} {
 		if ask.Kind != "" && ask.Kind != source.kind {
 			continue
 		}
-		source.args, source.Range, source.after = []any{ask.Merchant}, ask.Range, ask.After
+		source.args, source.Range, source.after, source.look = []any{ask.Merchant}, ask.Range, ask.After, ask.Look
 		q, last, err := r.stretch(ctx, source.walk)
 		if err != nil {
 			return lookup.Page[postback.Summary]{}, fmt.Errorf("list postbacks: %w", err)
@@ -222,9 +268,8 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 		if last != nil && (end == nil || newer(*last, *end)) {
 			end = last
 		}
-		if ask.State != "" {
-			q.and("p.state = $", string(ask.State))
-		}
+		q.is("p.state", string(ask.State))
+		q.word(&ask.Word, condition{source.label + " || '' = $", ask.Word.Label}, condition{source.amount + " = $", int64(ask.Word.Amount)})
 		err = each(ctx, r.Read, func(row Row) error {
 			var s postback.Summary
 			err := scanSummary(row, &s)
@@ -353,23 +398,28 @@ func opening(ctx context.Context, tx Tx, ask lookup.Account) (money.Paise, error
 	return money.Paise(balance), nil
 }
 
+// narrowWithdrawals is to withdrawals what narrowDeposits is to deposits.
+func (q *query) narrowWithdrawals(ask *lookup.Withdrawals) {
+	q.is("state", string(ask.State))
+	q.is("label", ask.Label)
+	q.is("method", ask.Method)
+	q.is("wallet || ''", ask.Wallet) // not by the index of wallets
+	if ask.Amount != 0 {
+		q.and("amount = $", int64(ask.Amount))
+	}
+}
+
 // ListWithdrawalsOf gives a page of a merchant's withdrawals, see lookup.Store.
 func (r *Records) ListWithdrawalsOf(ctx context.Context, ask lookup.Withdrawals) (lookup.Page[*payout.Withdrawal], error) {
 	q, end, err := r.stretch(ctx, walk{
 		table: "withdrawals", at: "created_at", id: "id", merchant: "merchant = $", args: []any{ask.Merchant}, Range: ask.Range, after: ask.After,
+		look: ask.Look,
 	})
 	if err != nil {
 		return lookup.Page[*payout.Withdrawal]{}, fmt.Errorf("list withdrawals: %w", err)
 	}
-	if ask.State != "" {
-		q.and("state = $", string(ask.State))
-	}
-	if ask.Label != "" {
-		q.and("label = $", ask.Label)
-	}
-	if ask.Amount != 0 {
-		q.and("amount = $", int64(ask.Amount))
-	}
+	q.narrowWithdrawals(&ask)
+	q.word(&ask.Word, condition{"label = $", ask.Word.Label}, condition{"amount = $", int64(ask.Word.Amount)})
 	var items []*payout.Withdrawal
 	err = each(ctx, r.Read, func(row Row) error {
 		w, err := scanWithdrawal(row)
@@ -404,6 +454,7 @@ func (r *Records) ListCredits(ctx context.Context, ask lookup.Credits) (lookup.P
 		var err error
 		if q, end, err = r.stretch(ctx, walk{
 			table: "credits", at: "booked_at", id: "id", merchant: "wallet = $", args: []any{ask.Wallet}, Range: ask.Range, after: ask.After,
+			look: ask.Look,
 		}); err != nil {
 			return none, fmt.Errorf("list credits: %w", err)
 		}
@@ -428,6 +479,7 @@ func (r *Records) ListCredits(ctx context.Context, ask lookup.Credits) (lookup.P
 	if ask.Amount != 0 {
 		q.and("amount = $", int64(ask.Amount))
 	}
+	q.word(&ask.Word, condition{"lower(payer_vpa) = $", ask.Word.VPA}, condition{"amount = $", int64(ask.Word.Amount)})
 	var items []*deposit.Credit
 	err := each(ctx, r.Read, func(row Row) error {
 		c, err := ScanCredit(row)

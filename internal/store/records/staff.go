@@ -162,7 +162,7 @@ func (p people) RemoveUser(ctx context.Context, id int64, notes ...audit.Entry) 
 		if err != nil {
 			return err
 		}
-		for _, table := range []string{"staff_sessions", "staff_tickets"} {
+		for _, table := range []string{"staff_sessions", "staff_tickets", "staff_views"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE user_id = $1`, id); err != nil {
 				return err
 			}

@@ -91,6 +91,37 @@ func TestListPlans(t *testing.T) {
 		_, err := records.ListCredits(ctx, q)
 		errs = append(errs, err)
 	}
+	word := lookup.Word{ID: 7, UTR: "000000000001", CustomID: "a", Label: "55", VPA: "a@okaxis", Amount: 500}
+	for _, r := range []lookup.Range{{}, during} {
+		_, err := records.ListDeposits(ctx, lookup.Deposits{Merchant: "shop", Word: word, Method: "upi_l", Wallet: "till", Range: r, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListPostbacks(ctx, lookup.Postbacks{Merchant: "shop", Word: word, Range: r, After: after, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListWithdrawalsOf(ctx, lookup.Withdrawals{Merchant: "shop", Word: word, Method: "imps_ib", Wallet: "till", Range: r, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.ListCredits(ctx, lookup.Credits{Wallet: "till", Word: word, Range: r, After: after, Limit: 50, Look: 300})
+		errs = append(errs, err)
+		_, err = records.FindDeposits(ctx, []string{"cafe", "shop"}, lookup.Deposits{Word: word, State: deposit.Waiting, Range: r, Limit: 50})
+		errs = append(errs, err)
+		_, err = records.FindWithdrawals(ctx, []string{"cafe", "shop"}, lookup.Withdrawals{Word: word, State: payout.New, Range: r, Limit: 50})
+		errs = append(errs, err)
+	}
+	_, err = records.FindPostbacks(ctx, []int64{7, 8})
+	errs = append(errs, err)
+	_, err = records.PostingsOf(ctx, 7)
+	errs = append(errs, err)
+	_, err = records.NotesOf(ctx, []int64{7, 8}, 50)
+	errs = append(errs, err)
+	_, err = records.MessagesOf(ctx, 7)
+	errs = append(errs, err)
+	_, err = records.LinesOf(ctx, 7)
+	errs = append(errs, err)
+	for _, find := range []func() error{
+		func() error { _, err := records.FindDepositByID(ctx, 7); return err },
+		func() error { _, err := records.FindMovement(ctx, 7); return err },
+	} {
+		errs = append(errs, notMissing(find()))
+	}
 	_, err = records.FindDeposit(ctx, deposit.CustomKey{Merchant: "shop", CustomID: "a"})
 	errs = append(errs, notMissing(err))
 	_, err = records.Postback(ctx, 7)
@@ -115,11 +146,12 @@ func TestListPlans(t *testing.T) {
 	for _, said := range h.said {
 		query := said.query
 		steps := plan(t, db, query, said.args...)
-		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") {
+		if strings.Contains(query, "utr = ") == strings.Contains(strings.Join(steps, "\n"), "_listed") && strings.Contains(query, "FROM claims c LEFT JOIN") && !strings.Contains(query, "custom_id = ") && !strings.Contains(query, "c.id = ") {
 			t.Errorf("%s\n\tis found otherwise than meant: %q", query, steps)
 		}
 		sorted := slices.ContainsFunc(steps, func(s string) bool { return strings.HasPrefix(s, "USE TEMP B-TREE FOR ORDER BY") })
-		if sorted && !strings.Contains(query, "utr = ") { // what one UTR brings is few
+		// What one UTR brings is few, and so is what some records' numbers bring.
+		if sorted && !strings.Contains(query, "utr = ") && !strings.Contains(query, "id IN (") && !strings.Contains(query, "subject IN (") {
 			t.Errorf("%s\n\tis sorted: %q", query, steps)
 		}
 		// A page begins at its place, not at the beginning of the list.

@@ -122,6 +122,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"SettlementReports", testSettlementReports},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
+		{"Stories", testStories},
 		{"Staff", testStaff},
 		{"Backlog", testBacklog},
 		{"Assign", testAssign},
