@@ -58,6 +58,8 @@ type Config struct {
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger
+	// Admin is what the pages of reports and of the installation work with.
+	Admin Admin
 }
 
 // Door serves operators and merchants.
@@ -100,6 +102,8 @@ func (d *Door) handlers() handlers {
 		d.front(),
 		d.people(),
 		d.payments(),
+		d.reports(),
+		d.admin(),
 	} {
 		maps.Copy(all, section)
 	}

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"html"
 	"io"
 	"log/slog"
@@ -17,7 +18,10 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/notice"
+	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
@@ -56,6 +60,7 @@ func openWith(t testing.TB, setup storetest.Setup) *house {
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
 		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
+		Admin:     h.admin(log),
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -63,6 +68,18 @@ func openWith(t testing.TB, setup storetest.Setup) *house {
 	h.server = httptest.NewServer(h.handler)
 	t.Cleanup(h.server.Close)
 	return h
+}
+
+// admin is what a gateway gives its console for reports and the installation.
+func (h *house) admin(log *slog.Logger) Admin {
+	return Admin{
+		Store:    h.Store,
+		Settler:  &settlement.Settler{Store: h.Store, Office: &payout.Office{Config: payout.Config{Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log}}, Log: log},
+		Settings: []Setting{{Name: "listen", Help: "Address.", Value: "127.0.0.1:8080", Source: "default"}, {Name: "secret_key", Help: "Key.", Value: "[secret]", Source: "environment", Secret: true}},
+		Alerts: Alerts{Ways: []string{"mail", "telegram"}, Try: func(context.Context, string) ([]notice.Tried, error) {
+			return []notice.Tried{{Way: "mail"}, {Way: "telegram", Err: errors.New("answered 401")}}, nil
+		}},
+	}
 }
 
 // user makes a user who has a password.

@@ -53,6 +53,8 @@ var table = slices.Concat(
 	frontRoutes,
 	peopleRoutes,
 	paymentRoutes,
+	reportRoutes,
+	adminRoutes,
 )
 
 // frontRoutes are the ways in and the first page.

@@ -43,3 +43,9 @@
     };
   }
 })();
+(() => {
+  for (const button of document.querySelectorAll('[data-print]')) {
+    button.hidden = false;
+    button.onclick = () => print();
+  }
+})();
