@@ -133,7 +133,7 @@ type FeeRow struct {
 }
 
 // Net is what was earned of the merchant.
-func (r *FeeRow) Net() money.Paise { return r.OfDeposits + r.OfWithdrawal - r.Returned }
+func (r FeeRow) Net() money.Paise { return r.OfDeposits + r.OfWithdrawal - r.Returned }
 
 // Total adds the rows up.
 func (f *Fees) Total() (total FeeRow) {
