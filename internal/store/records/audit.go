@@ -59,7 +59,7 @@ func (l auditLog) head(ctx context.Context) (seq int64, agrees bool, err error) 
 	if err := l.QueryRowContext(ctx, `SELECT seq, hash FROM audit_head`).Scan(&headSeq, &headHash); err != nil {
 		return 0, false, err
 	}
-	err = l.QueryRowContext(ctx, `SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1`).Scan(&seq, &hash)
+	err = l.QueryRowContext(ctx, `SELECT seq, hash FROM audit WHERE seq > 0 ORDER BY seq DESC LIMIT 1`).Scan(&seq, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, headSeq == 0, nil
 	}

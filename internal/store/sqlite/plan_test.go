@@ -19,6 +19,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
@@ -93,7 +94,10 @@ func TestQueryPlans(t *testing.T) {
 		return errors.Join(run(tx), tx.Rollback())
 	}}
 	ctx, now := t.Context(), time.Date(2026, time.March, 14, 9, 30, 0, 0, time.UTC)
-	if err := db.SaveDirectory(ctx, directory.Change{Accounts: []ledger.Account{{Code: ledger.MerchantCode("shop"), Kind: ledger.Liability, Currency: money.INR}}}); err != nil {
+	if err := db.SaveDirectory(ctx, directory.Change{Accounts: []ledger.Account{
+		{Code: ledger.MerchantCode("shop"), Kind: ledger.Liability, Currency: money.INR}, {Code: ledger.WalletCode("till"), Kind: ledger.Asset, Currency: money.INR},
+		{Code: ledger.FeesCode, Kind: ledger.Revenue, Currency: money.INR},
+	}}); err != nil {
 		t.Fatal(err)
 	}
 	turnover := func() error { _, err := r.MerchantTurnover(ctx, "shop", now, now.Add(time.Hour)); return err }
@@ -128,6 +132,20 @@ func TestQueryPlans(t *testing.T) {
 		{"settlements that are open", "settlements_open", func() error { _, err := r.OpenSettlements(ctx, now); return err }},
 		{"what left a merchant's account", "postings_out (debit=? AND at>? AND at<?)", turnover},
 		{"what came to a merchant's account", "postings_in (credit=? AND at>? AND at<?)", turnover},
+		{"what was deposited", "COVERING INDEX postings_deposits (credit=? AND at>? AND at<?)", turnover},
+		{"what deposits cost", "COVERING INDEX postings_fees (debit=? AND at>? AND at<?)", turnover},
+		{"what came to a wallet", "COVERING INDEX postings_received (debit=? AND at>? AND at<?)", func() error {
+			_, err := r.WalletTurnover(ctx, "till", now, now.Add(time.Hour))
+			return err
+		}},
+		{"what left a wallet", "postings_out (debit=? AND at>? AND at<?)", func() error { _, err := r.WalletTurnover(ctx, "till", now, now.Add(time.Hour)); return err }},
+		{"fees", "postings_in (credit=? AND at>? AND at<?)", func() error { _, err := r.FeeTurnover(ctx, now, now.Add(time.Hour)); return err }},
+		{"acts in the audit log", "audit_acts (<expr><?)", func() error {
+			_, err := r.ListAudit(ctx, lookup.Audit{Acts: true, Actor: "user:", Limit: 10})
+			return err
+		}},
+		{"a page of the audit log", "INTEGER PRIMARY KEY (rowid<?)", func() error { _, err := r.ListAudit(ctx, lookup.Audit{Before: 7, Limit: 10}); return err }},
+		{"what the audit log says of a record", "audit_noted (subject=?)", func() error { _, err := r.ListAudit(ctx, lookup.Audit{Subject: 7, Limit: 10}); return err }},
 		{"postbacks", "SEARCH w USING INTEGER PRIMARY KEY", func() error { _, err := r.Postbacks(ctx, postback.Filter{Limit: 10}); return err }},
 		{"a webhook's events", "SEARCH r USING INTEGER PRIMARY KEY", func() error {
 			_, err := r.Postbacks(ctx, postback.Filter{Merchant: "shop/hook1", State: postback.StateDead, Limit: 10})
