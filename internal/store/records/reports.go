@@ -158,7 +158,7 @@ func (r *Records) FeeTurnover(ctx context.Context, from, to time.Time) (report.T
 			err := row.Scan(&id, &code)
 			merchants[id] = strings.TrimPrefix(code, prefix)
 			return err
-		}, `SELECT id, code FROM accounts WHERE code >= $1 AND code < $2 AND substr(code, 1, 9) = 'merchant:'`, prefix, strings.TrimSuffix(prefix, ":")+";")
+		}, `SELECT id, code FROM accounts WHERE substr(code, 1, $1) = $2`, len(prefix), prefix)
 		for id, merchant := range merchants {
 			err = errors.Join(err, t.bulk(ctx, depositFees, id, merchant))
 		}

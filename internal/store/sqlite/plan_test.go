@@ -30,8 +30,8 @@ import (
 )
 
 // smallTables have one row, or are walked on purpose: of credits the few that are
-// contested.
-var smallTables = regexp.MustCompile(`^SCAN (installation|audit_head|id_blocks|c USING INDEX credits_contested|\d+-ROW VALUES CLAUSE|\(subquery-\d+\))`)
+// contested, and accounts, of which there are few.
+var smallTables = regexp.MustCompile(`^SCAN (installation|accounts USING COVERING INDEX|audit_head|id_blocks|c USING INDEX credits_contested|\d+-ROW VALUES CLAUSE|\(subquery-\d+\))`)
 
 // TestPlans holds every statement of a group commit to its index: one that
 // scans a table would cost more with every payment there ever was.
