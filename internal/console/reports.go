@@ -77,7 +77,11 @@ func (v *visit) tabs() (items []menuItem) {
 			continue
 		}
 		here := r.pattern == v.route.pattern || r.pattern == "GET /reports/settlements" && v.route.pattern == "GET /reports/settlement"
-		items = append(items, menuItem{v.T(r.name), r.path(), here})
+		name := v.T(r.name)
+		if r.pattern == "GET /reports" {
+			name = v.T("reports.statement")
+		}
+		items = append(items, menuItem{name, r.path(), here})
 	}
 	return items
 }
