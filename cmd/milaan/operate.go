@@ -141,6 +141,8 @@ type reviewCommand struct {
 	List    reviewList    `cmd:"" help:"Claims that wait for a person, oldest first."`
 	Approve reviewApprove `cmd:"" help:"Credit a claim with the credit it names."`
 	Reject  reviewReject  `cmd:"" help:"End a claim without money."`
+	Give    reviewGive    `cmd:"" help:"Credit money that nobody claimed to a label."`
+	Undo    reviewUndo    `cmd:"" help:"Take a deposit back by postings that undo it: its credit is free again."`
 	Clear   reviewClear   `cmd:"" help:"Take the mark off a credit that a bank contested, once it was compared with the bank."`
 }
 
@@ -205,6 +207,31 @@ func (a reviewApprove) Run(ctx context.Context, s *settings, term terminal) erro
 	})
 }
 
+type reviewUndo struct{ reviewWord }
+
+// Run takes the deposit back.
+func (u reviewUndo) Run(ctx context.Context, s *settings, term terminal) error {
+	return decide(ctx, s, term, func(ctx context.Context, desk *deposit.Desk) (deposit.Claim, error) {
+		return desk.Undo(ctx, u.Claim, "operator:"+u.Actor, u.Why)
+	})
+}
+
+type reviewGive struct {
+	Credit   int64  `arg:"" help:"The credit's number."`
+	Merchant string `required:"" help:"The merchant, which the credit's account has to serve."`
+	Label    string `required:"" help:"The merchant's name of the paying user."`
+	CustomID string `help:"The deposit's custom id; credit-CREDIT where empty."`
+	Why      string `required:"" help:"Why: kept in the audit log."`
+	Actor    string `help:"Who decides: kept in the audit log." env:"USER" default:"operator"`
+}
+
+// Run makes a claim for the credit; the gateway sends the postback.
+func (g reviewGive) Run(ctx context.Context, s *settings, term terminal) error {
+	return decide(ctx, s, term, func(ctx context.Context, desk *deposit.Desk) (deposit.Claim, error) {
+		return desk.Give(ctx, deposit.Gift{Credit: g.Credit, Merchant: g.Merchant, Label: g.Label, CustomID: g.CustomID}, "operator:"+g.Actor, g.Why)
+	})
+}
+
 type reviewClear struct {
 	Credit int64  `arg:"" help:"The credit's number, from milaan review list."`
 	Why    string `required:"" help:"Why: kept in the audit log."`
@@ -241,6 +268,9 @@ func decide(ctx context.Context, s *settings, term terminal, word func(context.C
 		return err
 	}
 	_, err := fmt.Fprintf(term.out, "claim %d is %s", claim.ID, claim.State)
+	if claim.History.Approval != nil {
+		_, _ = fmt.Fprint(term.out, ": a second person has to approve it, too")
+	}
 	if claim.State == deposit.Credited {
 		_, _ = fmt.Fprintf(term.out, ": %s from credit %d", money.Format(claim.Deposited, money.English), claim.CreditID)
 	}

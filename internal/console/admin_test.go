@@ -27,8 +27,8 @@ import (
 	"github.com/milaan/milaan/money"
 )
 
-// hostile is a text that would run in a page, and in a spreadsheet.
-const hostile = `=HYPERLINK("x")<script>alert(1)</script>`
+// nasty is a text that would run in a page, and in a spreadsheet.
+const nasty = `=HYPERLINK("x")<script>alert(1)</script>`
 
 // table reads a file that the console sends, of either format.
 func (a answer) table(t *testing.T) [][]string {
@@ -80,7 +80,7 @@ func TestAuditPage(t *testing.T) {
 	h := open(t)
 	h.user("asha@example.com", owner)
 	for i := range 60 {
-		h.mustNote(audit.Entry{At: h.Clock.Now(), Actor: "operator:" + hostile, Action: "wallet.tried", Subject: int64(1000 + i), Why: "+1 " + hostile})
+		h.mustNote(audit.Entry{At: h.Clock.Now(), Actor: "operator:" + nasty, Action: "wallet.tried", Subject: int64(1000 + i), Why: "+1 " + nasty})
 	}
 	h.MustReport("till", 1, 0, 0, h.Entry(storetest.UTR(1), 500_00))
 	claim := h.MustActivate(storetest.Claim("first", storetest.UTR(1), 500_00), deposit.Credited)
@@ -121,7 +121,7 @@ func TestAuditPage(t *testing.T) {
 		if len(rows) != 61 || !slices.Equal(rows[0][:4], []string{"entry", "time", "actor", "action"}) || len(rows[1][6]) != 64 || rows[1][7] != "yes" {
 			t.Fatalf("%s: %d rows, %q", as, len(rows), rows[:2])
 		}
-		if why := rows[1][5]; as == "csv" && why != "'+1 "+hostile || as == "xlsx" && why != "+1 "+hostile {
+		if why := rows[1][5]; as == "csv" && why != "'+1 "+nasty || as == "xlsx" && why != "+1 "+nasty {
 			t.Errorf("%s: a text that begins as a formula is %q", as, why)
 		}
 	}
@@ -148,7 +148,7 @@ func TestKeysPage(t *testing.T) {
 	h.user("meera@shop.example", staff.Grant{Role: staff.MerchantAdmin, Merchant: storetest.Shop})
 	boss, shop := h.browser().signIn("asha@example.com"), h.browser().signIn("meera@shop.example")
 
-	made := boss.post("/console/keys/add", "name", "ledger sync "+hostile, "owner", "operator", "days", "90", "scope", "credits:read", "scope", "deposits:read").must(t, 200, "never again")
+	made := boss.post("/console/keys/add", "name", "ledger sync "+nasty, "owner", "operator", "days", "90", "scope", "credits:read", "scope", "deposits:read").must(t, 200, "never again")
 	token := regexp.MustCompile(`mln_[A-Za-z0-9_-]+`).FindString(made.body)
 	if strings.Contains(made.body, "<script>alert") {
 		t.Error("a key's name is not escaped")
@@ -212,7 +212,7 @@ func TestAlertsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trouble := notice.Trouble{Key: "feed/till/silent", Code: "silent", Severity: notice.Critical, Subject: "Feed till: silent " + hostile, Text: "Nothing came."}
+	trouble := notice.Trouble{Key: "feed/till/silent", Code: "silent", Severity: notice.Critical, Subject: "Feed till: silent " + nasty, Text: "Nothing came."}
 	if err := board.Tick(t.Context(), h.Clock.Now(), []notice.Trouble{trouble}); err != nil {
 		t.Fatal(err)
 	}

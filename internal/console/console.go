@@ -20,6 +20,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
@@ -33,8 +34,11 @@ type Store interface {
 	// is empty.
 	Backlog(ctx context.Context, merchant string) (deposit.Backlog, error)
 	lookup.Store
-	// FindCredit returns the credit with that number, or deposit.ErrNoCredit.
-	FindCredit(ctx context.Context, id int64) (*deposit.Credit, error)
+	lookup.Reviews
+	lookup.Overviews
+	intake.Hours
+	// Endpoints lists where events are not simply sent to.
+	Endpoints(ctx context.Context) ([]postback.Endpoint, error)
 	// FindWithdrawal returns the withdrawal with that number, or
 	// payout.ErrNoWithdrawal.
 	FindWithdrawal(ctx context.Context, id int64) (*payout.Withdrawal, error)
@@ -49,6 +53,7 @@ type Config struct {
 	People    staff.Store // to list them
 	Store     Store
 	Directory *directory.Cache
+	Deposits  *deposit.Desk
 	Postbacks *postback.Control
 	Now       func() time.Time
 	// Host is the one host that has the console, without port; any that is no
@@ -68,6 +73,7 @@ type Door struct {
 	langs *words.Languages
 	paper *printer
 	site  http.Handler
+	feeds pulse
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -100,10 +106,12 @@ func (d *Door) handlers() handlers {
 	all := make(handlers)
 	for _, section := range []handlers{
 		d.front(),
-		d.people(),
+		d.overview(),
+		d.review(),
 		d.payments(),
 		d.reports(),
 		d.admin(),
+		d.people(),
 	} {
 		maps.Copy(all, section)
 	}
@@ -132,9 +140,6 @@ func (d *Door) front() handlers {
 		"POST /sure/passkey":               d.signInByPasskey,
 		"GET /sure/provider":               d.askProvider,
 		"POST /sign-out":                   d.signOut,
-
-		"GET /{$}":                  d.overview,
-		"GET /merchants/{merchant}": d.overview,
 	}
 }
 

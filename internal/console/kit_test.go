@@ -46,27 +46,27 @@ type bundled struct{}
 
 func (bundled) Rates(context.Context, int64) (*fx.Rates, error) { return fx.Bundled() }
 
-func open(t testing.TB) *house {
-	t.Helper()
-	return openWith(t, storetest.Setup{})
+func open(tb testing.TB) *house {
+	tb.Helper()
+	return openWith(tb, storetest.Setup{})
 }
 
-func openWith(t testing.TB, setup storetest.Setup) *house {
-	t.Helper()
-	h := &house{House: storetest.MustOpenHouse(t, storetest.SQLite(t), setup)}
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+func openWith(tb testing.TB, setup storetest.Setup) *house {
+	tb.Helper()
+	h := &house{House: storetest.MustOpenHouse(tb, storetest.SQLite(tb), setup)}
+	log := slog.New(slog.NewTextHandler(tb.Output(), nil))
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
-		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log,
+		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
 		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
 		Admin:     h.admin(log),
 	}); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h.handler = h.door.Before(http.NotFoundHandler())
 	h.server = httptest.NewServer(h.handler)
-	t.Cleanup(h.server.Close)
+	tb.Cleanup(h.server.Close)
 	return h
 }
 

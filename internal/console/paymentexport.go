@@ -54,7 +54,7 @@ func (l *list[T]) export(v *visit) error {
 		return l.begun(v, l.csv(v, a))
 	}
 	h.Set("Content-Type", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
-	return l.begun(v, l.workbook(v, a))
+	return l.begun(v, l.workbook(v, a, sheetRows))
 }
 
 // begun breaks the connection off where an export that has begun can't be
@@ -79,11 +79,9 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 	if err := put(row); err != nil {
 		return err
 	}
-	control := http.NewResponseController(v.w)
 	zone := v.user.Location()
 	for after := (*lookup.Place)(nil); ; {
-		// A server that can't wait longer ends the export; half a file is none.
-		_ = control.SetWriteDeadline(time.Now().Add(exportPause)) //nolint:forbidigo // of the connection, which knows no other clock
+		patient{v.w}.wait()
 		page, _, err := l.stretch(v.Context(), a, after, exportPage)
 		if err != nil {
 			return err
@@ -99,12 +97,30 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 		if err := flush(); err != nil || page.Next == nil {
 			return err
 		}
+		if after != nil && !page.Next.Before(*after) {
+			return fmt.Errorf("the list leads from %v back to %v", *after, *page.Next)
+		}
 		after = page.Next
 	}
 }
 
+// patient writes an answer that may take longer than the server's limits of time
+// allow for pages, as long as it goes on.
+type patient struct{ http.ResponseWriter }
+
+// wait gives the answer more time. A server that can't wait ends the export, and
+// half a file is none.
+func (p patient) wait() {
+	_ = http.NewResponseController(p.ResponseWriter).SetWriteDeadline(time.Now().Add(exportPause))
+}
+
+func (p patient) Write(data []byte) (int, error) {
+	p.wait()
+	return p.ResponseWriter.Write(data)
+}
+
 func (l *list[T]) csv(v *visit, a *sought) error {
-	w := csv.NewWriter(v.w)
+	w := csv.NewWriter(patient{v.w})
 	return l.rows(v, a, func(row []string) error {
 		for i, text := range row {
 			row[i] = disarmed(text)
@@ -125,11 +141,12 @@ func disarmed(text string) string {
 	return text
 }
 
-func (l *list[T]) workbook(v *visit, a *sought) (err error) {
+// workbook sends the list as sheets of so many rows at most.
+func (l *list[T]) workbook(v *visit, a *sought, most int) (err error) {
 	file := excelize.NewFile()
 	defer func() { _ = file.Close() }() // its temporary files go with it
 	var sheet *excelize.StreamWriter
-	rows, sheets := sheetRows, 0
+	rows, sheets := most, 0
 	var heads []any
 	put := func(row []string) error {
 		cells := make([]any, len(row))
@@ -140,7 +157,7 @@ func (l *list[T]) workbook(v *visit, a *sought) (err error) {
 			heads = cells
 			return nil
 		}
-		if rows == sheetRows {
+		if rows == most {
 			if sheet != nil {
 				if err := sheet.Flush(); err != nil {
 					return err
@@ -166,7 +183,7 @@ func (l *list[T]) workbook(v *visit, a *sought) (err error) {
 	if err := sheet.Flush(); err != nil {
 		return err
 	}
-	_, err = file.WriteTo(v.w)
+	_, err = file.WriteTo(patient{v.w})
 	return err
 }
 

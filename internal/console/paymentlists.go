@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -47,6 +48,9 @@ type part struct {
 
 // With gives a part of the page to its template.
 func (v *visit) With(what any, name string) part { return part{v, what, name} }
+
+// Cell is what a fact says, without its name.
+func (c cell) Cell() cell { return c }
 
 // Tone is the colour in which a state is shown, besides its text.
 func (c cell) Tone() string {
@@ -237,10 +241,7 @@ func (l *list[T]) page(v *visit) error {
 	path := base + "/" + l.name
 	b := listBody{Grid: l.grid(v, read.Items), Rows: len(read.Items), Name: l.name, Problem: a.problem, Query: q.Encode(), AtOnce: atOnce, Filter: l.filter(v, a)}
 	address := func(path, name, value string) string {
-		more := url.Values{}
-		for key, values := range q {
-			more[key] = values
-		}
+		more := maps.Clone(q)
 		more.Set(name, value)
 		return path + "?" + more.Encode()
 	}

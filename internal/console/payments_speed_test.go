@@ -25,21 +25,22 @@ func (h *house) seeds(n int) {
 	merchant := "CASE WHEN i % 10 = 0 THEN 'cafe' ELSE 'shop' END"
 	for _, table := range []struct {
 		name string
+		of   string // the row that is copied
 		with map[string]string
 	}{
-		{"credits", map[string]string{
+		{"credits", "id = (SELECT credit_id FROM deposits WHERE id < 1000000000 ORDER BY id DESC LIMIT 1)", map[string]string{
 			"id": credit, "utr": "printf('%012d', 700000000000 + i)", "wallet": "CASE WHEN i % 10 = 0 THEN 'bar' ELSE 'till' END", "amount": "10000 + i % 90000 * 100",
 			"payer_vpa": "printf('payer%d@okaxis', i % 50000)", "booked_at": "booked_at" + moved, "received_at": "received_at" + moved, "claim_id": claim,
 		}},
-		{"claims", map[string]string{
+		{"claims", "id = (SELECT max(id) FROM deposits WHERE id < 1000000000)", map[string]string{
 			"id": claim, "credit_id": credit, "utr": "printf('%012d', 700000000000 + i)", "merchant": merchant, "custom_id": "printf('order-%d', i)",
 			"label": "printf('payer-%d', i % 50000)", "amount": "10000 + i % 90000 * 100", "deposited": "10000 + i % 90000 * 100",
 			"created_at": "created_at" + moved, "expires_at": "expires_at" + moved, "settled_at": "settled_at" + moved,
 		}},
-		{"deposits", map[string]string{"id": claim, "credit_id": credit, "merchant": merchant, "amount": "10000 + i % 90000 * 100", "at": "at" + moved,
+		{"deposits", "id = (SELECT max(id) FROM deposits WHERE id < 1000000000)", map[string]string{"id": claim, "credit_id": credit, "merchant": merchant, "amount": "10000 + i % 90000 * 100", "at": "at" + moved,
 			"wallet": "CASE WHEN i % 10 = 0 THEN 'bar' ELSE 'till' END"}},
-		{"postings", map[string]string{"transaction_id": claim, "amount": "10000 + i % 90000 * 100", "at": "at" + moved}},
-		{"postbacks", map[string]string{"id": claim, "merchant": merchant, "created_at": "created_at" + moved}},
+		{"postings", "transaction_id = (SELECT max(id) FROM deposits WHERE id < 1000000000) AND line = 1", map[string]string{"transaction_id": claim, "amount": "10000 + i % 90000 * 100", "at": "at" + moved}},
+		{"postbacks", "id = (SELECT max(id) FROM deposits WHERE id < 1000000000)", map[string]string{"id": claim, "merchant": merchant, "created_at": "created_at" + moved}},
 	} {
 		rows, err := raw.QueryContext(h.Context(), `SELECT name FROM pragma_table_info($1)`, table.name)
 		if err != nil {
@@ -62,7 +63,7 @@ func (h *house) seeds(n int) {
 		}
 		_ = rows.Close()
 		query := many + "INSERT INTO " + table.name + " (" + strings.Join(into, ", ") + ") SELECT " + strings.Join(from, ", ") +
-			" FROM n CROSS JOIN (SELECT * FROM " + table.name + " ORDER BY 1 DESC LIMIT 1)"
+			" FROM n CROSS JOIN (SELECT * FROM " + table.name + " WHERE " + table.of + ")"
 		if _, err := raw.ExecContext(h.Context(), query, n); err != nil {
 			h.Fatalf("%s: %v", query, err)
 		}

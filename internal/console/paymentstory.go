@@ -35,6 +35,7 @@ type story struct {
 
 type fact struct {
 	Name string
+	Long bool // it takes a line of its own
 	cell
 }
 
@@ -57,6 +58,7 @@ type event struct {
 	Raw   string // a text as it came
 	// action is what the audit log calls it; its note tells who did it and why.
 	action string
+	match  *lookup.Deposit // whose match insiders are told of
 }
 
 // fact adds what is there to be said.
@@ -64,13 +66,19 @@ func (v *visit) fact(facts []fact, key string, c cell) []fact {
 	if c.Empty() {
 		return facts
 	}
-	return append(facts, fact{v.T("pay.col." + key), c})
+	return append(facts, fact{v.T("pay.col." + key), key == "match" || key == "reasons" || key == "doubts", c})
 }
 
 // facts are pairs of key and cell, without those that are empty.
 func (v *visit) facts(pairs ...any) (facts []fact) {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		facts = v.fact(facts, pairs[i].(string), pairs[i+1].(cell))
+	key := ""
+	for _, part := range pairs {
+		switch part := part.(type) {
+		case string:
+			key = part
+		case cell:
+			facts = v.fact(facts, key, part)
+		}
 	}
 	return facts
 }
@@ -87,6 +95,11 @@ func (d *Door) showStory(v *visit, s *story, title string, ids ...int64) error {
 			return err
 		}
 		s.note(v, notes)
+		for i := range s.Events {
+			if e := &s.Events[i]; e.match != nil {
+				e.Facts = append(e.Facts, v.matched(e.match, e.Who != "")...)
+			}
+		}
 		for _, id := range ids {
 			postings, err := d.Store.PostingsOf(v.Context(), id)
 			if err != nil {
@@ -175,9 +188,7 @@ func (d *Door) depositPage(v *visit, id int64) error {
 		e := event{At: p.SettledAt, Name: v.T("pay.event." + string(p.State)), Tone: asState("", string(p.State)).Tone(), action: "claim." + string(p.State)}
 		if p.State == deposit.Credited {
 			e.Facts = v.facts("deposited", asMoney(p.Deposited), "fee", asMoney(p.Fee))
-			if v.insider() {
-				e.Facts = append(e.Facts, v.matched(&p)...)
-			}
+			e.match = &p
 		}
 		s.Events = append(s.Events, e)
 	}
@@ -186,10 +197,10 @@ func (d *Door) depositPage(v *visit, id int64) error {
 			return err
 		}
 	}
-	if path := v.pageOf("/review/{id}", p.Merchant, p.ID); path != "" && p.State == deposit.Pending {
+	if path := v.pageOf("/review/claims/{claim}", p.Merchant, p.ID); path != "" && p.State == deposit.Pending {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.review"), Path: path})
 	}
-	return d.showStory(v, s, v.T("page.deposit")+" "+strconv.FormatInt(id, 10), id, p.CreditID)
+	return d.showStory(v, s, v.T("page.deposit")+" "+strconv.FormatInt(id, 10), p.CreditID, id)
 }
 
 // insideDeposit adds what a claim rests on: how it came, why it is held, and the
@@ -231,8 +242,9 @@ func (v *visit) failures(h deposit.History) []fact {
 		"merchantfailures", some(int64(max(h.MerchantFailures, h.SharedFailures))))
 }
 
-// matched explains why a credit became a deposit.
-func (v *visit) matched(p *lookup.Deposit) []fact {
+// matched explains why a credit became a deposit. What the gateway decides by
+// itself has no note, see lookup.Finder.
+func (v *visit) matched(p *lookup.Deposit, byPerson bool) []fact {
 	agrees := "pay.match.amount"
 	if p.Deposited != p.Amount {
 		agrees = "pay.match.actual"
@@ -244,10 +256,10 @@ func (v *visit) matched(p *lookup.Deposit) []fact {
 	case len(p.History.Shown) == 0:
 		said = append(said, v.T("pay.match.vouched"))
 	}
-	if len(p.Reasons) == 0 {
-		said = append(said, v.T("pay.match.rules"))
+	if byPerson {
+		said = append(said, v.T("pay.match.person"))
 	} else {
-		said = append(said, v.T("pay.match.person", "reasons", v.reasons(p.Reasons).Text))
+		said = append(said, v.T("pay.match.rules"))
 	}
 	return v.facts("match", asText(strings.Join(said, " · ")))
 }
@@ -352,6 +364,9 @@ func (d *Door) creditPage(v *visit, id int64) error {
 	if c.Contested {
 		s.Facts = v.fact(s.Facts, "contested", asState("credits", "contested"))
 	}
+	if path := v.pageOf("/review/credits/{credit}", "", id); path != "" && (c.State == deposit.Unclaimed || c.Contested) {
+		s.Acts = append(s.Acts, act{Name: v.T("pay.act.review"), Path: path})
+	}
 	if err := d.tellCredit(v, s, c, "pay.event.credit"); err != nil {
 		return err
 	}
@@ -367,7 +382,7 @@ func (d *Door) creditPage(v *visit, id int64) error {
 			"merchant", asText(d.merchantName(p.Merchant)), "label", asText(p.Label), "reasons", v.reasons(p.Reasons))})
 		if p.ID == c.ClaimID && !p.SettledAt.IsZero() {
 			s.Facts = v.fact(s.Facts, "deposit", asNumber(p.ID).to(addressOf("deposits", p.ID)))
-			s.Events = append(s.Events, event{At: p.SettledAt, Name: v.T("pay.event.credited"), Tone: "ok", action: "claim.credited", Facts: v.matched(p)})
+			s.Events = append(s.Events, event{At: p.SettledAt, Name: v.T("pay.event.credited"), Tone: "ok", action: "claim.credited", match: p})
 		}
 	}
 	return d.showStory(v, s, v.T("page.credit")+" "+strconv.FormatInt(id, 10), id, c.ClaimID)
@@ -441,7 +456,7 @@ func (d *Door) withdrawalPage(v *visit, id int64) error {
 			}
 		}
 	}
-	if path := v.pageOf("/payouts/{id}", w.Merchant, id); path != "" {
+	if path := v.pageOf("/payouts/{withdrawal}", w.Merchant, id); path != "" && (!w.State.Final() || w.Contested) {
 		s.Acts = append(s.Acts, act{Name: v.T("pay.act.payout"), Path: path})
 	}
 	return d.showStory(v, s, v.T("page.withdrawal")+" "+strconv.FormatInt(id, 10), id, w.MovementID, w.BackID)
@@ -541,8 +556,12 @@ func (d *Door) bodyOf(ctx context.Context, id int64) (string, error) {
 		return "", err
 	}
 	body := string(shown)
-	if p.Event.Payment != nil && p.Event.Payment.AccountNumber != "" {
-		body = strings.ReplaceAll(body, p.Event.Payment.AccountNumber, upi.MaskPayer(p.Event.Payment.AccountNumber))
+	if w := p.Event.Payment; w != nil {
+		for _, own := range []string{w.AccountNumber, w.AccountName} {
+			if own != "" {
+				body = strings.ReplaceAll(body, own, upi.MaskPayer(own))
+			}
+		}
 	}
 	return legible([]byte(body)), nil
 }

@@ -338,9 +338,6 @@ func (*visit) SettlementLink(s *settlement.Settlement) string {
 	return base + "/reports/settlement?" + url.Values{"merchant": {s.Merchant}, "id": {s.WithdrawalID}}.Encode()
 }
 
-// MerchantName is what a merchant is called.
-func (v *visit) MerchantName(id string) string { return v.door.merchantName(id) }
-
 func (d *Door) settlementsExport(v *visit) error {
 	merchant, _, err := v.ofSettlements()
 	if err != nil {

@@ -51,13 +51,15 @@ type route struct {
 // tries every row in every role.
 var table = slices.Concat(
 	frontRoutes,
-	peopleRoutes,
+	overviewRoutes,
+	reviewRoutes,
 	paymentRoutes,
 	reportRoutes,
 	adminRoutes,
+	peopleRoutes,
 )
 
-// frontRoutes are the ways in and the first page.
+// frontRoutes are the ways in.
 var frontRoutes = []route{
 	{pattern: "GET /static/{file}", name: "page.static", scope: everybody},
 	{pattern: "GET /sign-in", name: "page.signin", scope: everybody},
@@ -73,9 +75,6 @@ var frontRoutes = []route{
 	{pattern: "POST /sign-in/second", name: "page.second", scope: halfway},
 	{pattern: "POST /sign-in/second/passkey/ask", name: "page.second", scope: halfway},
 	{pattern: "POST /sign-in/second/passkey", name: "page.second", scope: halfway},
-
-	{pattern: "GET /{$}", name: "page.overview", scope: ofMerchants, needs: staff.SeePayments, menu: true},
-	{pattern: "GET /merchants/{merchant}", name: "page.overview", scope: ofMerchant, needs: staff.SeePayments},
 }
 
 // peopleRoutes are users' own pages and those of their keeper.

@@ -35,6 +35,10 @@ func mayEnter(pattern string) []string {
 		return everyone[2:]
 	case path == "/merchants/{merchant}":
 		return everyone[2:9]
+	case strings.HasPrefix(path, "/review") && (strings.HasPrefix(pattern, "POST ") || strings.HasSuffix(path, "/undo")):
+		return []string{"owner", "operator", "reviewer"}
+	case strings.HasPrefix(path, "/review"):
+		return []string{"owner", "operator", "reviewer", "viewer"}
 	case strings.HasPrefix(path, "/users"):
 		return []string{"owner"}
 	case pattern == "POST /postbacks/{id}/resend":

@@ -42,7 +42,7 @@ func newBook(facts *Facts) *book {
 		fresh:          make(map[any]bool),
 		changedClaims:  make(map[*Claim]bool),
 		changedCredits: make(map[*Credit]bool),
-		changes:        Changes{WalletUse: make(map[WalletDay]money.Paise), Reports: make(map[FeedHour]FeedCount)},
+		changes:        Changes{WalletUse: make(map[WalletDay]money.Paise), Reports: make(map[FeedHour]FeedCount), Tallies: make(map[TallyKey]Tally)},
 
 		changedMovements: make(map[*Movement]bool),
 	}
@@ -74,6 +74,7 @@ func (b *book) record(actor, action string, subject int64, why string) {
 func (b *book) addClaim(c *Claim) {
 	b.fresh[c] = true
 	b.changes.NewClaims = append(b.changes.NewClaims, c)
+	b.tally(c.Merchant, c.CreatedAt, Tally{Made: 1})
 	b.facts.Customs[c.Key()] = c
 	b.facts.Claims[c.ID] = c
 	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
@@ -222,9 +223,10 @@ func (b *book) follow(actor string, c *Claim, d Decision) error {
 // hold puts a claim into review, or changes why it is there.
 func (b *book) hold(actor string, c *Claim, d Decision) {
 	entered := c.State != Pending
-	c.State = Pending
+	b.move(c, Pending)
 	c.Reasons = d.Reasons
 	c.CreditID = 0
+	c.History.Approval = nil // which was of another case
 	if d.Credit != nil {
 		c.CreditID = d.Credit.ID
 	}
@@ -237,9 +239,10 @@ func (b *book) hold(actor string, c *Claim, d Decision) {
 
 // close ends an open claim without money.
 func (b *book) close(actor string, c *Claim, state State, reasons Reasons) {
-	c.State = state
+	b.move(c, state)
 	c.Reasons = reasons
 	c.CreditID = 0
+	c.History.Approval = nil
 	c.SettledAt = b.now
 	b.touchClaim(c)
 	b.record(actor, "claim."+string(state), c.ID, reasons.String())
@@ -259,7 +262,7 @@ func (b *book) bind(actor string, c *Claim, credit *Credit, why string) error {
 		return err
 	}
 
-	c.State = Credited
+	b.move(c, Credited)
 	c.Reasons = nil
 	c.CreditID = credit.ID
 	c.Deposited = credit.Amount
@@ -269,10 +272,12 @@ func (b *book) bind(actor string, c *Claim, credit *Credit, why string) error {
 	credit.ClaimID = c.ID
 	b.touchCredit(credit)
 
-	b.changes.Deposits = append(b.changes.Deposits, &Deposit{
+	dep := &Deposit{
 		ID: c.ID, Merchant: c.Merchant, Wallet: credit.Wallet, CreditID: credit.ID,
 		Amount: credit.Amount, Fee: fee, RatesID: b.ratesID, At: b.now,
-	})
+	}
+	b.changes.Deposits = append(b.changes.Deposits, dep)
+	b.tallyDeposit(c, dep, 1)
 	b.changes.Postings = append(b.changes.Postings, postings...)
 	b.announce(c, credit)
 	b.tell(webhook.DepositCredited, c, credit)

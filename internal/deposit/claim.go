@@ -30,14 +30,15 @@ import (
 //	           └───────┴──────▶ credited
 //
 // A payer who mistyped the UTR may correct it while the claim waits or was
-// refused: it is then weighed as if it were new.
+// refused: it is then weighed as if it were new. A deposit that a person undoes
+// ends its claim as rejected.
 type State string
 
 // States of a claim.
 const (
 	Waiting  State = "waiting"  // no feed has reported the UTR yet
 	Pending  State = "pending"  // suspect: a person, or a later fact, settles it
-	Credited State = "credited" // bound to a credit; final
+	Credited State = "credited" // bound to a credit; left only where a person undoes it
 	Refused  State = "refused"  // the credit is another claim's; final
 	Rejected State = "rejected" // an operator said no; final
 	Expired  State = "expired"  // no credit came in time; final
@@ -91,7 +92,7 @@ func (c *Claim) Key() CustomKey { return CustomKey{c.Merchant, c.CustomID} }
 
 // sameRequest reports whether an activation repeats the one that made c.
 func (c *Claim) sameRequest(a Activation) bool {
-	return c.Method == a.Method && c.Label == a.Label && c.UTR == a.UTR &&
+	return c.Method == a.Method && c.Label == a.Label && (c.UTR == a.UTR || c.History.Named == a.UTR) &&
 		c.Amount == a.Amount && c.Currency == a.Currency
 }
 
@@ -134,6 +135,15 @@ type Deposit struct {
 	At       time.Time
 }
 
+// Undone is a deposit that a person took back: its money is in suspense again,
+// and its fee returned.
+type Undone struct {
+	Deposit
+	UndoneAt time.Time
+	By       string
+	Why      string
+}
+
 // Assignment is a wallet that a payer was shown.
 type Assignment struct {
 	Merchant  string
@@ -161,6 +171,8 @@ const (
 	CreditContested  Reason = "credit_contested"
 	CreditAmbiguous  Reason = "credit_ambiguous"
 	UTRTaken         Reason = "utr_taken"
+	// ByHand: a person gives the claim a credit, and a second one has to agree.
+	ByHand Reason = "by_hand"
 
 	rulePrefix = "rule:"
 )

@@ -146,7 +146,8 @@ func (a *amend) run(b *book) error {
 // it were new.
 func (b *book) rename(actor string, c *Claim, utr upi.UTR, history History) error {
 	b.facts.Contenders[c.UTR] = slices.DeleteFunc(b.facts.Contenders[c.UTR], func(other *Claim) bool { return other == c })
-	c.UTR, c.State, c.Reasons, c.SettledAt, c.History = utr, Waiting, nil, time.Time{}, history
+	b.move(c, Waiting)
+	c.UTR, c.Reasons, c.SettledAt, c.History = utr, nil, time.Time{}, history
 	c.ExpiresAt = b.now.Add(b.policy.ClaimTTL)
 	b.facts.Contenders[c.UTR] = append(b.facts.Contenders[c.UTR], c)
 	b.touchClaim(c)
@@ -170,90 +171,6 @@ func usableMethod(dir *directory.Snapshot, merchant, walletType string, currency
 		return nil, refuse(CurrencyUnknown, fmt.Sprintf("Currency %s is not served: use INR", currency))
 	}
 	return method, nil
-}
-
-// review is an operator's word on a pending claim.
-type review struct {
-	ref     ClaimRef
-	actor   string
-	why     string
-	approve bool
-	credit  int64 // the credit to bind; 0 takes the candidate
-
-	claim Claim // the answer
-}
-
-func (*review) name() string   { return "review" }
-func (*review) caller() string { return "operator" }
-func (*review) weight() int    { return 1 }
-
-func (r *review) need(k *Keys, _ *directory.Snapshot) {
-	k.UTRs[r.ref.UTR] = struct{}{}
-	k.Claims[r.ref.ID] = struct{}{}
-}
-
-func (r *review) run(b *book) error {
-	c := b.facts.Claims[r.ref.ID]
-	if c == nil {
-		return ErrNoClaim
-	}
-	if c.State != Pending {
-		return refuse(NotPending, fmt.Sprintf("Claim %d is %s: only a pending claim can be approved or rejected", c.ID, c.State))
-	}
-	if !r.approve {
-		b.close(r.actor, c, Rejected, c.Reasons)
-		b.changes.Audit[len(b.changes.Audit)-1].Why = r.why
-		r.claim = *c
-		return nil
-	}
-	want := r.credit
-	if want == 0 {
-		want = c.CreditID
-	}
-	if want == 0 {
-		return refuse(CreditNotFree, fmt.Sprintf("Claim %d could have more than one credit: name the one to bind", c.ID))
-	}
-	for _, credit := range b.eligible(c) {
-		if credit.ID == want && credit.State == Unclaimed {
-			if err := b.bind(r.actor, c, credit, r.why); err != nil {
-				return err
-			}
-			r.claim = *c
-			return nil
-		}
-	}
-	return refuse(CreditNotFree, fmt.Sprintf("Credit %d is not free for claim %d: it is another claim's, was reversed, or is on a wallet that does not serve the merchant", want, c.ID))
-}
-
-// clearing is an operator's word on a contested credit: they compared it with the
-// bank.
-type clearing struct {
-	id    int64
-	utr   upi.UTR
-	actor string
-	why   string
-}
-
-func (*clearing) name() string   { return "clear" }
-func (*clearing) caller() string { return "operator" }
-func (*clearing) weight() int    { return 1 }
-
-func (c *clearing) need(k *Keys, _ *directory.Snapshot) { k.UTRs[c.utr] = struct{}{} }
-
-func (c *clearing) run(b *book) error {
-	for _, credit := range b.facts.Credits[c.utr] {
-		if credit.ID != c.id {
-			continue
-		}
-		if !credit.Contested {
-			return refuse(NotContested, fmt.Sprintf("Credit %d is not contested", credit.ID))
-		}
-		credit.Contested = false
-		b.touchCredit(credit)
-		b.record(c.actor, "credit.cleared", credit.ID, c.why)
-		return nil
-	}
-	return refuse(NotContested, fmt.Sprintf("There is no credit %d", c.id))
 }
 
 // expire ends a claim whose time is up.

@@ -150,40 +150,6 @@ func (d *Desk) Ingest(ctx context.Context, f *directory.Feed, items []feed.Item)
 	return total, nil
 }
 
-// Approve credits a pending claim on an operator's word, with the credit of
-// that id or, for 0, the candidate. A *Refusal says why it can't be.
-func (d *Desk) Approve(ctx context.Context, claim, credit int64, actor, why string) (Claim, error) {
-	return d.review(ctx, claim, &review{approve: true, credit: credit, actor: actor, why: why})
-}
-
-// Reject ends a pending claim on an operator's word.
-func (d *Desk) Reject(ctx context.Context, claim int64, actor, why string) (Claim, error) {
-	return d.review(ctx, claim, &review{actor: actor, why: why})
-}
-
-func (d *Desk) review(ctx context.Context, id int64, cmd *review) (Claim, error) {
-	c, err := d.Store.FindClaim(ctx, id)
-	if err != nil {
-		return Claim{}, err
-	}
-	cmd.ref = ClaimRef{ID: c.ID, UTR: c.UTR}
-	if err := d.do(ctx, cmd); err != nil {
-		return Claim{}, err
-	}
-	return cmd.claim, nil
-}
-
-// Clear takes the mark off a contested credit on an operator's word: they compared
-// it with the bank. A *Refusal says why it can't be. Claims in review because of
-// it are approved or rejected apart.
-func (d *Desk) Clear(ctx context.Context, credit int64, actor, why string) error {
-	c, err := d.Store.FindCredit(ctx, credit)
-	if err != nil {
-		return err
-	}
-	return d.do(ctx, &clearing{id: c.ID, utr: c.UTR, actor: actor, why: why})
-}
-
 // ExpireDue ends the waiting claims whose time is up and returns how many.
 func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
 	ended := 0

@@ -8,6 +8,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/money"
+	"github.com/milaan/milaan/upi"
 )
 
 // Policy is how careful matching is. The zero value of a limit switches that
@@ -33,6 +34,9 @@ type Policy struct {
 	UnverifiedMax money.Paise
 	// Shown says when a wallet that the label was not shown holds the claim.
 	Shown ShownPolicy
+	// FourEyes has two persons approve what is above it. It concerns people alone:
+	// matching credits as before.
+	FourEyes money.Paise
 }
 
 // ShownPolicy says what the rule wallet_not_shown objects to.
@@ -62,6 +66,7 @@ func DefaultPolicy() Policy {
 		MerchantFailures: 5000,
 		SharedFailures:   300,
 		UnverifiedMax:    10_000_00,
+		FourEyes:         50_000_00,
 		Shown:            ShownOther,
 	}
 }
@@ -79,6 +84,11 @@ type History struct {
 	// SharedFailures count all the merchant's other UTRs named in vain, where
 	// it shares an account.
 	SharedFailures int `json:"shared_failures,omitempty"`
+	// Named is the UTR that the claim was made with, where a person found that it
+	// was mistyped: who asks again by it means this claim.
+	Named upi.UTR `json:"named,omitempty"`
+	// Approval is a first person's word, where a second one's is needed.
+	Approval *Approval `json:"approval,omitempty"`
 }
 
 // Case is everything a decision rests on.
@@ -200,7 +210,7 @@ func (p Policy) Validate() error {
 	if p.ClaimTTL <= 0 || p.AssignmentTTL <= 0 {
 		return fmt.Errorf("claim and assignment time to live must be above zero")
 	}
-	if min(p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures) < 0 || p.UnverifiedMax < 0 || p.CreditMaxAge < 0 || p.FailureWindow < 0 {
+	if min(p.LabelFailures, p.AddressFailures, p.MerchantFailures, p.SharedFailures) < 0 || p.UnverifiedMax < 0 || p.FourEyes < 0 || p.CreditMaxAge < 0 || p.FailureWindow < 0 {
 		return fmt.Errorf("a limit of matching can't be below zero: 0 switches it off")
 	}
 	switch p.Shown {

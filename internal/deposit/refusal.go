@@ -6,18 +6,23 @@ type RefusalCode string
 // Refusals. Each leaves everything as it was, so the caller may try again when
 // the cause is gone.
 const (
-	MethodUnknown   RefusalCode = "method_unknown"
-	MethodOff       RefusalCode = "method_off"
-	CurrencyUnknown RefusalCode = "currency_unknown"
-	CustomIDUsed    RefusalCode = "custom_id_used"
-	NoHeadroom      RefusalCode = "no_headroom"
-	AmountTooSmall  RefusalCode = "amount_too_small"
-	AmountTooLarge  RefusalCode = "amount_too_large"
-	NotPending      RefusalCode = "not_pending"
-	CreditNotFree   RefusalCode = "credit_not_free"
-	MerchantGone    RefusalCode = "merchant_gone"
-	NotAmendable    RefusalCode = "not_amendable"
-	NotContested    RefusalCode = "not_contested"
+	MethodUnknown       RefusalCode = "method_unknown"
+	MethodOff           RefusalCode = "method_off"
+	CurrencyUnknown     RefusalCode = "currency_unknown"
+	CustomIDUsed        RefusalCode = "custom_id_used"
+	NoHeadroom          RefusalCode = "no_headroom"
+	AmountTooSmall      RefusalCode = "amount_too_small"
+	AmountTooLarge      RefusalCode = "amount_too_large"
+	NotPending          RefusalCode = "not_pending"
+	CreditNotFree       RefusalCode = "credit_not_free"
+	MerchantGone        RefusalCode = "merchant_gone"
+	NotAmendable        RefusalCode = "not_amendable"
+	NotContested        RefusalCode = "not_contested"
+	SamePerson          RefusalCode = "same_person"
+	ClaimOpen           RefusalCode = "claim_open"
+	NotCredited         RefusalCode = "not_credited"
+	InsufficientBalance RefusalCode = "insufficient_balance"
+	LabelInvalid        RefusalCode = "label_invalid"
 )
 
 // Refusal is a request that the rules of the business turn down. Its message

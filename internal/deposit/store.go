@@ -88,6 +88,9 @@ type Keys struct {
 	// Customs and Claims are claims to load, by either name.
 	Customs map[CustomKey]struct{}
 	Claims  map[int64]struct{}
+	// Deposits are deposits to load, Owed merchants whose free balance is.
+	Deposits map[int64]struct{}
+	Owed     map[string]struct{}
 	// Reported are the UTRs that feeds report: the movements that took such
 	// credits back are loaded.
 	Reported map[upi.UTR]struct{}
@@ -144,6 +147,8 @@ type Facts struct {
 	// those that a person rejected.
 	Contenders map[upi.UTR][]*Claim
 	Credits    map[upi.UTR][]*Credit
+	Deposits   map[int64]*Deposit
+	Owed       map[string]money.Paise // to a merchant, and free
 	// Reversals are the debits with a UTR that took no credit back yet.
 	Reversals        map[upi.UTR][]*Movement
 	Movements        map[[sha256.Size]byte]*Movement
@@ -168,12 +173,17 @@ type Changes struct {
 	Messages         []KeptMessage
 	Reports          map[FeedHour]FeedCount // to add
 	Deposits         []*Deposit
-	Postings         []ledger.Posting
-	Events           []Announcement
+	// Undone deposits leave the others, and the postbacks that were to tell of them
+	// are stopped. A merchant that could not pay one back makes the batch fail with
+	// ErrConflict: its balance was spent meanwhile.
+	Undone   []*Undone
+	Postings []ledger.Posting
+	Events   []Announcement
 	// Webhooks are what webhooks are told of the rest.
 	Webhooks    []webhook.Event
 	Assignments []Assignment
 	WalletUse   map[WalletDay]money.Paise // to add
+	Tallies     map[TallyKey]Tally        // to add
 	Audit       []audit.Entry             // to number and chain
 }
 
@@ -194,6 +204,8 @@ func newKeys(now time.Time, p Policy) *Keys {
 		Movements:   make(map[[sha256.Size]byte]struct{}),
 		Customs:     make(map[CustomKey]struct{}),
 		Claims:      make(map[int64]struct{}),
+		Deposits:    make(map[int64]struct{}),
+		Owed:        make(map[string]struct{}),
 		Labels:      make(map[LabelKey]struct{}),
 		Addresses:   make(map[AddressKey]struct{}),
 		Merchants:   make(map[string]struct{}),
@@ -224,6 +236,8 @@ func NewFacts() *Facts {
 		Claims:           make(map[int64]*Claim),
 		Contenders:       make(map[upi.UTR][]*Claim),
 		Credits:          make(map[upi.UTR][]*Credit),
+		Deposits:         make(map[int64]*Deposit),
+		Owed:             make(map[string]money.Paise),
 		Reversals:        make(map[upi.UTR][]*Movement),
 		Movements:        make(map[[sha256.Size]byte]*Movement),
 		Assignments:      make(map[LabelKey][]Assignment),

@@ -92,6 +92,10 @@ const (
 	MovementExplained PostingKind = "movement_explained"
 	// DepositFee: the operator's share; merchant to fees.
 	DepositFee PostingKind = "deposit_fee"
+	// DepositUndone: a person took a deposit back; merchant to suspense.
+	DepositUndone PostingKind = "deposit_undone"
+	// DepositFeeUndone: its fee; fees to merchant.
+	DepositFeeUndone PostingKind = "deposit_fee_undone"
 )
 
 // Posting is one movement. A transaction is the postings with one

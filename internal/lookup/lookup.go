@@ -130,6 +130,7 @@ type EntryKind string
 // Kinds of entry.
 const (
 	EntryDeposit    EntryKind = "deposit"
+	EntryUndone     EntryKind = "deposit_undone"      // a person took the deposit back
 	EntryWithdrawal EntryKind = "withdrawal"          // held from the moment it is asked for
 	EntryReturned   EntryKind = "withdrawal_returned" // was not paid, or came back
 )

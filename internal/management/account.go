@@ -24,7 +24,7 @@ func isNone(err error) bool { return errors.Is(err, lookup.ErrNone) }
 // AccountEntry is a line of a statement of account.
 type AccountEntry struct {
 	At       time.Time `json:"at"`
-	Kind     string    `json:"kind" enum:"deposit,withdrawal,withdrawal_returned"`
+	Kind     string    `json:"kind" enum:"deposit,deposit_undone,withdrawal,withdrawal_returned"`
 	CustomID string    `json:"custom_id" doc:"The merchant's own id of the deposit or withdrawal."`
 	Label    string    `json:"label"`
 	UTR      string    `json:"utr" doc:"Of a withdrawal the bank's reference; empty while there is none."`

@@ -311,7 +311,9 @@ func (c *Control) Endpoints(ctx context.Context) ([]Endpoint, error) {
 
 // CurrentEndpoints lists the endpoints that are not open, without those whose
 // URL was replaced since or whose merchant is gone.
-func CurrentEndpoints(ctx context.Context, store Store, dir *directory.Snapshot) ([]Endpoint, error) {
+func CurrentEndpoints(ctx context.Context, store interface {
+	Endpoints(ctx context.Context) ([]Endpoint, error)
+}, dir *directory.Snapshot) ([]Endpoint, error) {
 	list, err := store.Endpoints(ctx)
 	if err != nil {
 		return nil, err

@@ -33,7 +33,7 @@ func (g *Gateway) openConsole() error {
 		return nil
 	}
 	door, err := console.New(console.Config{
-		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Postbacks: g.control,
+		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Deposits: g.desk, Postbacks: g.control,
 		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log, Admin: g.consoleAdmin(),
 	})
 	if err != nil {

@@ -40,6 +40,8 @@ type Store interface {
 	payment.Store
 	access.Store
 	lookup.Store
+	lookup.Reviews
+	lookup.Overviews
 	payout.Store
 	settlement.Store
 	lookup.AuditLog

@@ -161,6 +161,12 @@ func (l *Language) Text(key string, pairs ...string) string {
 // Money writes an amount.
 func (l *Language) Money(p money.Paise) string { return money.Format(p, money.Lang(l.tag)) }
 
+// Day writes a date.
+func (l *Language) Day(t time.Time) string {
+	months := strings.Split(l.Text("language.months"), ",")
+	return l.Text("language.day", "day", strconv.Itoa(t.Day()), "month", months[int(t.Month()-1)%len(months)], "year", strconv.Itoa(t.Year()))
+}
+
 // Datetime writes a time on the clock of its location.
 func (l *Language) Datetime(t time.Time) string {
 	months := strings.Split(l.Text("language.months"), ",")

@@ -49,3 +49,55 @@
     button.onclick = () => print();
   }
 })();
+
+// Keys of the review: they press what a mouse would, and rest while something is typed.
+(() => {
+  const keyed = document.querySelector('.keys');
+  if (!keyed) return;
+  const stored = (value) => { try { return value === undefined ? localStorage.getItem('keys') : localStorage.setItem('keys', value); } catch { return null; } };
+  const part = document.querySelector('[data-keys-off]'), off = document.getElementById('keys-off');
+  part.hidden = false;
+  off.checked = stored() === 'off';
+  off.onchange = () => stored(off.checked ? 'off' : 'on');
+  document.addEventListener('keydown', (e) => {
+    const typing = e.target.closest('input:not([type=radio]):not([type=checkbox]), textarea, select');
+    if (e.key === 'Escape' && typing) { typing.blur(); return; }
+    if (off.checked || typing || e.ctrlKey || e.metaKey || e.altKey) return;
+    const rows = [...document.querySelectorAll('a[data-row]')];
+    if (rows.length && (e.key === 'j' || e.key === 'k')) {
+      const at = rows.indexOf(document.activeElement);
+      rows[Math.max(0, Math.min(rows.length - 1, at < 0 ? 0 : at + (e.key === 'j' ? 1 : -1)))].focus();
+      e.preventDefault();
+      return;
+    }
+    const target = document.querySelector(`[data-key="${CSS.escape(e.key)}"]`);
+    if (!target) return;
+    e.preventDefault();
+    if (target === keyed) {
+      keyed.open = !keyed.open;
+      keyed.querySelector('summary').focus();
+    } else if (target.tagName === 'A') target.click();
+    else target.focus();
+  });
+})();
+
+// What is live is looked at again and again while somebody looks at it: who has not
+// moved for ten minutes is away, and is to be signed out like anybody.
+(() => {
+  const every = 15000, patience = 600000;
+  if (!document.querySelector('[data-live]')) return;
+  let moved = Date.now();
+  for (const kind of ['pointermove', 'keydown', 'scroll']) addEventListener(kind, () => { moved = Date.now(); }, {passive: true});
+  setInterval(async () => {
+    if (document.hidden || Date.now() - moved > patience) return;
+    try {
+      const res = await fetch(location.href);
+      if (!res.ok || res.redirected) return;
+      const fresh = new DOMParser().parseFromString(await res.text(), 'text/html').querySelector('[data-live]');
+      const old = document.querySelector('[data-live]');
+      if (!fresh || old.contains(document.activeElement) || String(getSelection())) return; // not under one's hands
+      for (const d of old.querySelectorAll('details[open][id]')) fresh.querySelector('#' + d.id)?.setAttribute('open', '');
+      old.replaceWith(fresh);
+    } catch { /* the next time, then */ }
+  }, every);
+})();

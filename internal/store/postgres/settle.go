@@ -66,13 +66,20 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	}
 	addPostings(&rows, changes.Postings)
 	var write flight
+	undo(&write, changes.Undone) // before another deposit has the credit
 	rows.send(&write)
 	if len(changes.Audit) > 0 {
 		head.lock(&write)
 	}
 	addToBalances(&write, ledger.Balances(changes.Postings))
+	addTallies(&write, changes.Tallies)
+	overdrawn := false
+	findOverdrawn(&write, changes.Postings, &overdrawn)
 	if err := write.send(ctx, conn); err != nil {
 		return conflict(fmt.Errorf("save changes: %w", err))
+	}
+	if overdrawn {
+		return fmt.Errorf("undo a deposit: its money was paid out meanwhile: %w", deposit.ErrConflict)
 	}
 	var finish flight
 	head.chain(&finish, changes.Audit)
@@ -164,6 +171,7 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 			return err
 		}, `SELECT `+records.CreditColumns+` FROM credits WHERE utr = ANY($1::text[]) ORDER BY id`, utrs)
 	}
+	loadUndoable(&f, keys, facts)
 	loadMovements(&f, keys, facts)
 	vain := make(map[deposit.LabelKey]struct{})
 	loadPast(&f, keys, facts, vain)
@@ -186,6 +194,66 @@ func load(ctx context.Context, keys *deposit.Keys, send func(*flight) error) (*d
 		slices.SortFunc(open, func(a, b *deposit.Claim) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return facts, ctx.Err()
+}
+
+// loadUndoable loads deposits that may be undone, and what is owed to their merchants.
+func loadUndoable(f *flight, keys *deposit.Keys, facts *deposit.Facts) {
+	if len(keys.Deposits) > 0 {
+		f.each(func(row records.Row) error {
+			d, err := records.ScanDeposit(row)
+			if err == nil {
+				facts.Deposits[d.ID] = d
+			}
+			return err
+		}, `SELECT `+records.DepositColumns+` FROM deposits WHERE id = ANY($1::bigint[])`, slices.Collect(maps.Keys(keys.Deposits)))
+	}
+	if len(keys.Owed) > 0 {
+		merchants := slices.Collect(maps.Keys(keys.Owed))
+		codes := make([]string, len(merchants))
+		for i, merchant := range merchants {
+			codes[i] = ledger.MerchantCode(merchant)
+		}
+		f.each(func(row records.Row) error {
+			var merchant string
+			var owed int64
+			err := row.Scan(&merchant, &owed)
+			facts.Owed[merchant] = money.Paise(owed)
+			return err
+		}, `SELECT of_merchant, -balance FROM unnest($1::text[], $2::text[]) AS k (of_merchant, of_code) JOIN accounts ON code = of_code`, merchants, codes)
+	}
+}
+
+// undo moves deposits that were undone out of the others, and stops their postbacks.
+func undo(f *flight, undone []*deposit.Undone) {
+	for _, u := range undone {
+		f.exec(`DELETE FROM deposits WHERE id = $1`, u.ID)
+		f.exec(`INSERT INTO undone (`+records.DepositColumns+`, undone_at, actor, why) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			u.ID, u.Merchant, u.Wallet, u.CreditID, int64(u.Amount), int64(u.Fee), u.RatesID, records.Micros(u.At), records.Micros(u.UndoneAt), u.By, u.Why)
+		f.exec(records.HushStatement, u.ID)
+	}
+}
+
+// addTallies adds to what happened. It comes behind the head of the audit log, so that
+// one gateway does at a time.
+func addTallies(f *flight, tallies map[deposit.TallyKey]deposit.Tally) {
+	for _, tally := range records.TallyValues(tallies) {
+		f.exec(records.TallyStatement, tally...)
+	}
+}
+
+// findOverdrawn tells whether a merchant could not pay back a deposit that was
+// undone. The balances are locked by now: what was seen before may have been spent.
+func findOverdrawn(f *flight, postings []ledger.Posting, overdrawn *bool) {
+	var merchants []int64
+	for i := range postings {
+		if postings[i].Kind == ledger.DepositUndone {
+			merchants = append(merchants, postings[i].Debit)
+		}
+	}
+	if len(merchants) > 0 {
+		f.each(func(row records.Row) error { return row.Scan(overdrawn) },
+			`SELECT EXISTS (SELECT 1 FROM accounts WHERE id = ANY($1::bigint[]) AND balance > 0)`, merchants)
+	}
 }
 
 // loadMovements loads the lines of statements that a report names, and those that

@@ -238,9 +238,13 @@ func foundOne[T any](v T, err error) (T, error) {
 // Postbacks of deposits are listed along the deposits, whose ids they have: an index
 // of their own would cost every deposit. Those of withdrawals have one.
 const (
-	toldOfDeposits    = `deposits d JOIN postbacks p ON p.id = d.id JOIN claims c ON c.id = d.id LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
-	toldColumns       = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, w.amount)` + summaryTail
-	toldOfWithdrawals = `postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id LEFT JOIN deposits d ON d.id = p.id LEFT JOIN claims c ON c.id = d.id`
+	toldOfDeposits = `deposits d JOIN postbacks p ON p.id = d.id JOIN claims c ON c.id = d.id LEFT JOIN undone u ON u.id = d.id
+		LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+	toldOfUndone = `undone u JOIN postbacks p ON p.id = u.id JOIN claims c ON c.id = u.id LEFT JOIN deposits d ON d.id = u.id
+		LEFT JOIN withdrawals w ON w.id = p.withdrawal_id`
+	toldOfWithdrawals = `postbacks p JOIN withdrawals w ON w.id = p.withdrawal_id LEFT JOIN deposits d ON d.id = p.id LEFT JOIN undone u ON u.id = p.id
+		LEFT JOIN claims c ON c.id = d.id`
+	toldColumns = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id), COALESCE(d.amount, u.amount, w.amount)` + summaryTail
 )
 
 // ListPostbacks gives a page of postbacks, see lookup.Store.
@@ -255,6 +259,7 @@ func (r *Records) ListPostbacks(ctx context.Context, ask lookup.Postbacks) (look
 		walk
 	}{
 		{postback.OfDeposit, toldOfDeposits, "c.label", "d.amount", walk{table: "deposits d", at: "d.at + 0", id: "d.id", merchant: "d.merchant = $"}},
+		{postback.OfDeposit, toldOfUndone, "c.label", "u.amount", walk{table: "undone u", at: "u.at", id: "u.id", merchant: "u.merchant = $"}},
 		{postback.OfWithdrawal, toldOfWithdrawals, "w.label", "w.amount", walk{table: "postbacks p", at: "p.created_at", id: "p.id", merchant: "p.withdrawal_id <> 0 AND p.merchant = $"}},
 	} {
 		if ask.Kind != "" && ask.Kind != source.kind {
@@ -307,6 +312,10 @@ type accountSource struct {
 var accountSources = []accountSource{
 	{lookup.EntryDeposit, "deposits d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.at + 0", "d.id * 2",
 		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", "d.amount - d.fee"},
+	{lookup.EntryDeposit, "undone d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.at", "d.id * 2",
+		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", "d.amount - d.fee"},
+	{lookup.EntryUndone, "undone d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.undone_at", "d.id * 2 + 1",
+		"d.id, c.custom_id, c.label, c.utr, -d.amount, -d.fee", "d.fee - d.amount"},
 	{lookup.EntryWithdrawal, "withdrawals w", "w.test = 0 AND w.merchant = $", "w.created_at", "w.id * 2",
 		"w.id, w.withdrawal_id, w.label, w.bank_ref, -w.amount, w.fee", "-w.amount - w.fee"},
 	{lookup.EntryReturned, "withdrawals w", "w.test = 0 AND w.state IN ('failed', 'canceled') AND w.merchant = $", "w.settled_at", "w.id * 2 + 1",

@@ -101,7 +101,8 @@ func loadEvent(ctx context.Context, tx rowReader, e *postback.Event) error {
 	)
 	err := tx.QueryRowContext(ctx, `SELECT d.merchant, c.method, c.label, c.custom_id, d.amount, c.currency,
 			r.payer_vpa, r.payer_name, d.credit_id, c.utr, c.created_at, d.at, d.rates_id
-		FROM deposits d JOIN claims c ON c.id = d.id JOIN credits r ON r.id = d.credit_id WHERE d.id = $1`, e.ID).
+		FROM (SELECT `+DepositColumns+` FROM deposits WHERE id = $1 UNION ALL SELECT `+DepositColumns+` FROM undone WHERE id = $2) AS d
+			JOIN claims c ON c.id = d.id JOIN credits r ON r.id = d.credit_id`, e.ID, e.ID).
 		Scan(&e.Merchant, &e.Method, &e.Label, &e.CustomID, &amount, &currency,
 			&payerVPA, &payerName, &e.CreditID, &utr, &createdAt, &activatedAt, &e.RatesID)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -300,11 +301,11 @@ func (r *Records) Revive(ctx context.Context, refusal postback.Refusal, now time
 }
 
 const (
-	summaryColumns = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id, ''), COALESCE(d.amount, w.amount, c.amount, r.amount, 0)` + summaryTail
+	summaryColumns = summaryHead + `COALESCE(c.custom_id, w.withdrawal_id, ''), COALESCE(d.amount, u.amount, w.amount, c.amount, r.amount, 0)` + summaryTail
 	summaryHead    = `p.id, p.merchant, p.event, p.told, `
 	summaryTail    = `, p.state, p.attempts, p.next_at, p.last_status, p.last_error, p.created_at, p.delivered_at`
 	// summaryTables join what a postback or event is about.
-	summaryTables = `postbacks p LEFT JOIN deposits d ON d.id = p.id
+	summaryTables = `postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN undone u ON u.id = p.id
 		LEFT JOIN claims c ON c.id = CASE WHEN p.event = '' THEN p.id WHEN p.event LIKE 'deposit.%' THEN p.subject ELSE 0 END
 		LEFT JOIN withdrawals w ON w.id = CASE WHEN p.event = '' THEN p.withdrawal_id WHEN p.event LIKE 'withdrawal.%' THEN p.subject ELSE 0 END
 		LEFT JOIN credits r ON r.id = CASE WHEN p.event LIKE 'credit.%' THEN p.subject ELSE 0 END`
@@ -394,12 +395,14 @@ func (r *Records) Resend(ctx context.Context, ids []int64, now, soon time.Time, 
 		for _, id := range ids {
 			// The attempt that its row tells of moves to the others.
 			if _, err := tx.ExecContext(ctx, `INSERT INTO postback_attempts (postback, number, at, latency, status, error, answer)
-				SELECT id, 1, delivered_at - latency, latency, 200, '', $1 FROM postbacks WHERE id = $2 AND state = 'delivered' AND latency > 0`,
+				SELECT id, 1, delivered_at - latency, latency, 200, '', $1 FROM postbacks WHERE id = $2 AND state = 'delivered' AND latency > 0
+					AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.id = postbacks.id)`,
 				[]byte(plainAnswer), id); err != nil {
 				return fmt.Errorf("keep the attempt at event %d: %w", id, err)
 			}
 			result, err := tx.ExecContext(ctx, `UPDATE postbacks SET state = 'due', next_at = $1, attempts = 0, delivered_at = 0, refused = '', latency = 0
-				WHERE id = $2 AND (state IN ('delivered', 'dead') OR next_at > $3)`, Micros(now), id, Micros(soon))
+				WHERE id = $2 AND (state IN ('delivered', 'dead') OR next_at > $3)
+					AND NOT EXISTS (SELECT 1 FROM undone u WHERE u.id = postbacks.id)`, Micros(now), id, Micros(soon))
 			if err != nil {
 				return fmt.Errorf("resend event %d: %w", id, err)
 			}

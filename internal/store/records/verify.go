@@ -87,6 +87,16 @@ var checks = []check{
 	{"wallet %v received %v paise by its days, but its credits add up to %v", `SELECT wallet, SUM(by_day), SUM(came) FROM (
 			SELECT wallet, received AS by_day, 0 AS came FROM wallet_days UNION ALL SELECT wallet, 0, amount FROM credits) AS both_ways
 		GROUP BY wallet HAVING SUM(by_day) <> SUM(came)`},
+	{"%v did otherwise in quarter %v than is tallied: claims %v, credited %v, lost %v, deposits %v, paise %v, fees %v", `SELECT merchant, quarter, SUM(made), SUM(won), SUM(lost), SUM(deposits), SUM(amount), SUM(fees) FROM (
+			SELECT merchant, quarter, made, won, lost, deposits, amount, fees FROM tallies WHERE merchant <> ''
+			UNION ALL SELECT merchant, created_at / 900000000, -1, CASE state WHEN 'credited' THEN -1 ELSE 0 END,
+				CASE WHEN state IN ('refused', 'rejected', 'expired') THEN -1 ELSE 0 END, 0, 0, 0 FROM claims
+			UNION ALL SELECT merchant, at / 900000000, 0, 0, 0, -1, -amount, -fee FROM deposits) AS kept
+		GROUP BY merchant, quarter HAVING SUM(made) <> 0 OR SUM(won) <> 0 OR SUM(lost) <> 0 OR SUM(deposits) <> 0 OR SUM(amount) <> 0 OR SUM(fees) <> 0`},
+	{"the merchants' tallies of quarter %v do not add up to that of all", `SELECT quarter FROM tallies GROUP BY quarter
+		HAVING SUM(CASE merchant WHEN '' THEN -made ELSE made END) <> 0 OR SUM(CASE merchant WHEN '' THEN -won ELSE won END) <> 0 OR SUM(CASE merchant WHEN '' THEN -lost ELSE lost END) <> 0
+			OR SUM(CASE merchant WHEN '' THEN -deposits ELSE deposits END) <> 0 OR SUM(CASE merchant WHEN '' THEN -amount ELSE amount END) <> 0 OR SUM(CASE merchant WHEN '' THEN -fees ELSE fees END) <> 0`},
+	{"the deposits of %v in quarter %v took otherwise than is tallied", `SELECT merchant, quarter FROM tallies WHERE wait_10s + wait_1m + wait_5m + wait_30m + wait_2h + wait_more <> deposits`},
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet
@@ -117,6 +127,14 @@ var checks = []check{
 		LEFT JOIN accounts s ON s.code = 'suspense:' || d.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || d.merchant
 		LEFT JOIN postings p ON p.transaction_id = d.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id
 			AND p.amount = d.amount WHERE p.line IS NULL`},
+	{"deposit %v was undone, but its postings do not come to nothing", `SELECT u.id FROM undone u
+		LEFT JOIN accounts s ON s.code = 'suspense:' || u.wallet LEFT JOIN accounts m ON m.code = 'merchant:' || u.merchant LEFT JOIN accounts f ON f.code = 'fees'
+		WHERE NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 1 AND p.kind = 'deposit' AND p.debit = s.id AND p.credit = m.id AND p.amount = u.amount)
+			OR NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 3 AND p.kind = 'deposit_undone' AND p.debit = m.id AND p.credit = s.id AND p.amount = u.amount)
+			OR u.fee > 0 AND NOT EXISTS (SELECT 1 FROM postings p WHERE p.transaction_id = u.id AND p.line = 4 AND p.kind = 'deposit_fee_undone' AND p.debit = f.id AND p.credit = m.id AND p.amount = u.fee)`},
+	{"deposit %v was undone, but it is there, its claim is not rejected, or the audit log does not say so", `SELECT u.id FROM undone u
+		LEFT JOIN deposits d ON d.id = u.id LEFT JOIN claims c ON c.id = u.id AND c.state = 'rejected' AND c.deposited = 0 AND c.merchant = u.merchant
+		LEFT JOIN audit a ON a.subject = u.id AND a.action = 'deposit.undone' WHERE d.id IS NOT NULL OR c.id IS NULL OR a.seq IS NULL`},
 	{"withdrawal %v is %v, and its postings come to %v paise of its merchant's money", `SELECT w.id, w.state, COALESCE(p.total, 0) FROM withdrawals w
 		LEFT JOIN (SELECT p.transaction_id, SUM(CASE WHEN p.debit = m.id THEN p.amount WHEN p.credit = m.id THEN -p.amount ELSE 0 END) AS total
 			FROM postings p JOIN withdrawals o ON o.id = p.transaction_id JOIN accounts m ON m.code = 'merchant:' || o.merchant GROUP BY p.transaction_id) AS p
@@ -139,10 +157,11 @@ var checks = []check{
 		WHERE substr(w.withdrawal_id, 1, 11) = 'settlement-' AND s.id IS NULL`},
 	{"posting %v/%v is of a credit, movement, withdrawal or deposit that is not kept", `SELECT p.transaction_id, p.line FROM postings p
 		LEFT JOIN credits r ON r.id = p.transaction_id LEFT JOIN deposits d ON d.id = p.transaction_id
-		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id
+		LEFT JOIN movements m ON m.id = p.transaction_id LEFT JOIN withdrawals w ON w.id = p.transaction_id LEFT JOIN undone u ON u.id = p.transaction_id
 		WHERE p.kind IN ('credit', 'credit_corrected', 'credit_reversed') AND r.id IS NULL
 			OR p.kind IN ('debit', 'income', 'movement_undone') AND m.id IS NULL
-			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL`},
+			OR (p.kind LIKE 'withdrawal%' OR p.kind = 'movement_explained') AND w.id IS NULL OR p.kind IN ('deposit', 'deposit_fee') AND d.id IS NULL AND u.id IS NULL
+			OR p.kind IN ('deposit_undone', 'deposit_fee_undone') AND u.id IS NULL`},
 	{"message %v is of credit %v, which is not kept", `SELECT m.id, m.credit_id FROM messages m LEFT JOIN credits r ON r.id = m.credit_id
 		WHERE m.credit_id <> 0 AND r.id IS NULL`},
 	{"line %v of statement %v is of credit %v and movement %v, of which one is not kept", `SELECT l.line, l.statement, l.credit_id, l.movement_id FROM statement_lines l
@@ -156,13 +175,17 @@ var checks = []check{
 	// 5: every deposit has its postback.
 	{"postback %v is %v with delivery at %v", `SELECT id, state, delivered_at FROM postbacks WHERE (state = 'delivered') <> (delivered_at > 0)`},
 	{"deposit %v has no postback, or one of another merchant", `SELECT d.id FROM deposits d LEFT JOIN postbacks p ON p.id = d.id AND p.merchant = d.merchant WHERE p.id IS NULL`},
-	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id WHERE d.id IS NULL AND p.withdrawal_id = 0 AND p.event = ''`},
+	{"postback %v has no deposit", `SELECT p.id FROM postbacks p LEFT JOIN deposits d ON d.id = p.id LEFT JOIN undone u ON u.id = p.id
+		WHERE d.id IS NULL AND u.id IS NULL AND p.withdrawal_id = 0 AND p.event = ''`},
+	{"deposit %v was undone, but its postback will tell of it", `SELECT u.id FROM undone u LEFT JOIN postbacks p ON p.id = u.id AND p.merchant = u.merchant
+		WHERE p.id IS NULL OR p.state IN ('due', 'held')`},
 	{"postback %v has no withdrawal", `SELECT p.id FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.withdrawal_id AND w.merchant = p.merchant
 		WHERE w.id IS NULL AND p.withdrawal_id <> 0`},
 	// … and every event of a webhook its fact, told to nobody else and once.
 	{"event %v (%v to %v) is of no claim that is so", `SELECT p.id, p.event, p.merchant FROM postbacks p LEFT JOIN claims c ON c.id = p.subject
 			AND (substr(p.merchant, 1, 1) = '/' OR substr(p.merchant, 1, length(c.merchant) + 1) = c.merchant || '/')
-			AND (p.event IN ('deposit.pending', 'deposit.refused') OR p.event = 'deposit.' || c.state)
+			AND (p.event IN ('deposit.pending', 'deposit.refused') OR p.event = 'deposit.' || c.state
+				OR p.event = 'deposit.credited' AND EXISTS (SELECT 1 FROM undone u WHERE u.id = c.id))
 		WHERE p.event LIKE 'deposit.%' AND c.id IS NULL`},
 	{"event %v (%v to %v) is of no withdrawal that was so", `SELECT p.id, p.event, p.merchant FROM postbacks p LEFT JOIN withdrawals w ON w.id = p.subject
 			AND (substr(p.merchant, 1, 1) = '/' OR substr(p.merchant, 1, length(w.merchant) + 1) = w.merchant || '/')

@@ -23,15 +23,16 @@ import (
 // statements are prepared once on the write connection: preparing costs more
 // than running.
 type statements struct {
-	version, claimsByKey, claimByID, contenders, credits             *sql.Stmt
-	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant *sql.Stmt
-	refusedOf, walletUse                                             *sql.Stmt
-	addClaim, setClaim, addCredit, setCredit, addDeposit             *sql.Stmt
-	addPosting, addPostback, addAssignment, addUse, addBalance       *sql.Stmt
-	auditHead, addAudit, setAuditHead, setPostback                   *sql.Stmt
-	movementsByUTR, movementByLine, addMovement, setMovement         *sql.Stmt
-	addMessage, addReport, addAttempt, addEvent                      *sql.Stmt
-	begin, commit, rollback                                          *sql.Stmt
+	version, claimsByKey, claimByID, contenders, credits              *sql.Stmt
+	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant  *sql.Stmt
+	refusedOf, walletUse                                              *sql.Stmt
+	addClaim, setClaim, addCredit, setCredit, addDeposit              *sql.Stmt
+	addPosting, addPostback, addAssignment, addUse, addBalance        *sql.Stmt
+	auditHead, addAudit, setAuditHead, setPostback                    *sql.Stmt
+	movementsByUTR, movementByLine, addMovement, setMovement          *sql.Stmt
+	addMessage, addReport, addAttempt, addEvent                       *sql.Stmt
+	depositByID, owed, undoDeposit, addUndone, hushPostback, addTally *sql.Stmt
+	begin, commit, rollback                                           *sql.Stmt
 }
 
 // wide is how many keys one look-up takes: the statement costs more than each
@@ -108,6 +109,12 @@ func (s *statements) all() []preparation {
 		{&s.addUse, `INSERT INTO wallet_days (wallet, day, received) VALUES (?, ?, ?)
 			ON CONFLICT DO UPDATE SET received = received + excluded.received`},
 		{&s.addBalance, `UPDATE accounts SET balance = balance + ? WHERE id = ?`},
+		{&s.depositByID, `SELECT ` + records.DepositColumns + ` FROM deposits WHERE id = ?`},
+		{&s.owed, `SELECT -balance FROM accounts WHERE code = ?`},
+		{&s.undoDeposit, `DELETE FROM deposits WHERE id = ?`},
+		{&s.addUndone, `INSERT INTO undone (` + records.DepositColumns + `, undone_at, actor, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.hushPostback, records.HushStatement},
+		{&s.addTally, records.TallyStatement},
 		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
 		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
@@ -219,6 +226,21 @@ func (s *statements) load(ctx context.Context, keys *deposit.Keys) (*deposit.Fac
 		}, chunk...))
 	}
 	errs = append(errs, s.loadMovements(ctx, keys, f), s.loadPast(ctx, keys, f))
+	for id := range keys.Deposits {
+		errs = append(errs, each(ctx, s.depositByID, func(row records.Row) error {
+			d, err := records.ScanDeposit(row)
+			f.Deposits[id] = d
+			return err
+		}, id))
+	}
+	for merchant := range keys.Owed {
+		errs = append(errs, each(ctx, s.owed, func(row records.Row) error {
+			var owed int64
+			err := row.Scan(&owed)
+			f.Owed[merchant] = money.Paise(owed)
+			return err
+		}, ledger.MerchantCode(merchant)))
+	}
 	for key := range keys.WalletDays {
 		errs = append(errs, each(ctx, s.walletUse, func(row records.Row) error {
 			var received int64
@@ -351,6 +373,18 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 	if err := s.saveCredits(ctx, c); err != nil {
 		return err
 	}
+	for _, u := range c.Undone { // before another deposit has the credit
+		if _, err := s.undoDeposit.ExecContext(ctx, u.ID); err != nil {
+			return fmt.Errorf("undo deposit %d: %w", u.ID, err)
+		}
+		if _, err := s.addUndone.ExecContext(ctx, u.ID, u.Merchant, u.Wallet, u.CreditID, int64(u.Amount), int64(u.Fee), u.RatesID,
+			records.Micros(u.At), records.Micros(u.UndoneAt), u.By, u.Why); err != nil {
+			return fmt.Errorf("undo deposit %d: %w", u.ID, err)
+		}
+		if _, err := s.hushPostback.ExecContext(ctx, u.ID); err != nil {
+			return fmt.Errorf("stop the postback of deposit %d: %w", u.ID, err)
+		}
+	}
 	for _, d := range c.Deposits {
 		if _, err := s.addDeposit.ExecContext(ctx, d.ID, d.Merchant, d.Wallet, d.CreditID,
 			int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At)); err != nil {
@@ -372,6 +406,11 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 		if _, err := s.addAssignment.ExecContext(ctx, a.Merchant, a.Method, a.Label, a.Wallet,
 			records.Micros(a.ShownAt), records.Micros(a.ExpiresAt)); err != nil {
 			return fmt.Errorf("assignment: %w", err)
+		}
+	}
+	for _, tally := range records.TallyValues(c.Tallies) {
+		if _, err := s.addTally.ExecContext(ctx, tally...); err != nil {
+			return fmt.Errorf("tally: %w", err)
 		}
 	}
 	for key, amount := range c.WalletUse {

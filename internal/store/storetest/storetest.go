@@ -107,6 +107,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Verify", testVerify},
 		{"Activate", testActivate},
 		{"Review", testReview},
+		{"People", testPeople},
+		{"Tallies", testTallies},
 		{"Shared", testShared},
 		{"Amend", testAmend},
 		{"Payments", testPayments},
