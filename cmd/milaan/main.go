@@ -39,6 +39,8 @@ type commandLine struct {
 	Settle    settleCommand    `cmd:"" help:"Pay merchants their balances, and report on them."`
 	Verify    verifyCommand    `cmd:"" help:"Recompute the ledger and check every invariant."`
 	Migrate   migrateCommand   `cmd:"" help:"Bring the database's schema up to date."`
+	Backup    backupCommand    `cmd:"" help:"Copy the whole database to a file, while the gateway runs."`
+	Restore   restoreCommand   `cmd:"" help:"Make a new database from a backup, of either engine."`
 	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`
 	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`

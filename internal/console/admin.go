@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,6 +27,9 @@ type Admin struct {
 	Settler  *settlement.Settler
 	Settings []Setting // in force, in the order of docs/settings.md
 	Alerts   Alerts
+	// Backup writes a backup of the database as it is at one moment. What was
+	// written is one only if there is no error.
+	Backup func(ctx context.Context, to io.Writer) error
 }
 
 // AdminStore is what those pages read.
@@ -70,6 +74,8 @@ var adminRoutes = []route{
 	{pattern: "GET /keys/{id}/revoke", name: "page.apikeys.revoke", scope: ofMerchants, needs: staff.MerchantKeys, sure: true},
 	{pattern: "POST /keys/{id}/revoke", name: "page.apikeys.revoke", scope: ofMerchants, needs: staff.MerchantKeys, sure: true},
 	{pattern: "GET /settings", name: "page.settings", scope: ofInstallation, needs: staff.ManageSettings, menu: true},
+	{pattern: "GET /settings/backup", name: "page.backup", scope: ofInstallation, needs: staff.ManageSettings, sure: true},
+	{pattern: "POST /settings/backup", name: "page.backup", scope: ofInstallation, needs: staff.ManageSettings, sure: true},
 }
 
 func (d *Door) admin() handlers {
@@ -84,6 +90,8 @@ func (d *Door) admin() handlers {
 		"GET /keys/{id}/revoke":  d.ofKey(d.revokeKeyPage),
 		"POST /keys/{id}/revoke": d.ofKey(d.revokeKey),
 		"GET /settings":          d.settingsPage,
+		"GET /settings/backup":   d.backupPage,
+		"POST /settings/backup":  d.backup,
 	}
 }
 
@@ -128,18 +136,12 @@ func (v *visit) sendTable(name, what string, heads []string, fill func(row func(
 }
 
 func (v *visit) fillTable(as report.Format, heads []string, fill func(row func(...string) error, more func() error) error) error {
-	control := http.NewResponseController(v.w)
-	wait := func() {
-		// A server that can't wait longer ends the export; half a file is none.
-		_ = control.SetWriteDeadline(time.Now().Add(exportPause)) //nolint:forbidigo // of the connection, which knows no other clock
-	}
-	wait()
-	t, err := report.NewTable(v.w, as, heads...)
+	t, err := report.NewTable(patient{v.w}, as, heads...)
 	if err != nil {
 		return err
 	}
 	more := func() error {
-		wait()
+		patient{v.w}.wait() // a workbook is sent at its end alone
 		return t.Flush()
 	}
 	if err := fill(t.Row, more); err != nil {
@@ -336,4 +338,27 @@ func (d *Door) testAlerts(v *visit) error {
 // settingsPage shows every setting in force.
 func (d *Door) settingsPage(v *visit) error {
 	return v.show(page{Name: "settings", Wide: true, Body: d.Admin.Settings})
+}
+
+func (*Door) backupPage(v *visit) error {
+	return v.show(page{Name: "confirm", Body: question{Text: v.T("backup.text"), Button: v.T("backup.button"), Back: base + "/settings"}})
+}
+
+// backup sends a backup as it is made, as milaan backup writes it. It is noted who
+// took it, before it leaves the house.
+func (d *Door) backup(v *visit) error {
+	note := audit.Entry{At: v.now.UTC().Truncate(time.Microsecond), Actor: staff.By(v.user), Action: "backup.downloaded"}
+	if err := d.People.Note(v.Context(), note); err != nil {
+		return err
+	}
+	h := v.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", `attachment; filename="milaan-`+v.now.UTC().Format("2006-01-02-1504")+`.backup"`)
+	if err := d.Admin.Backup(v.Context(), patient{v.w}); err != nil {
+		if v.Context().Err() == nil {
+			d.Log.ErrorContext(v.Context(), "a backup broke off", "error", err)
+		}
+		panic(http.ErrAbortHandler) // what was sent must not look like a backup
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/staff"
+	"github.com/milaan/milaan/internal/store/backup"
 	"github.com/milaan/milaan/internal/store/storetest"
 	"github.com/milaan/milaan/money"
 )
@@ -360,4 +361,25 @@ func TestStatementPages(t *testing.T) {
 	if len(first.body) > 100<<10 {
 		t.Errorf("the page has %d bytes", len(first.body))
 	}
+}
+
+// TestBackupNow: an owner downloads a backup that can be read, once asked again who
+// it is; it is noted.
+func TestBackupNow(t *testing.T) {
+	t.Parallel()
+	h := busy(t)
+	h.user("ravi@example.com", staff.Grant{Role: staff.Operator})
+	b, other := h.browser().signIn("asha@example.com"), h.browser().signIn("ravi@example.com")
+	other.post("/console/settings/backup").must(t, 403, "")
+	b.get("/console/settings/backup").must(t, 200, "stay sealed")
+	got := b.post("/console/settings/backup")
+	if got.status != http.StatusOK || !strings.HasSuffix(got.header.Get("Content-Disposition"), `.backup"`) {
+		t.Fatalf("answered %d %v", got.status, got.header)
+	}
+	if _, err := backup.NewReader(strings.NewReader(got.body)); err != nil || len(got.body) < 1000 {
+		t.Errorf("what came, %d bytes, is no backup: %v", len(got.body), err)
+	}
+	b.get("/console/audit?action=backup.").must(t, 200, "backup.downloaded")
+	h.Clock.Advance(staff.Sure)
+	b.post("/console/settings/backup").leads(t, "/console/sure")
 }

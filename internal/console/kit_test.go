@@ -23,6 +23,7 @@ import (
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
+	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
 
@@ -76,6 +77,14 @@ func (h *house) admin(log *slog.Logger) Admin {
 		Store:    h.Store,
 		Settler:  &settlement.Settler{Store: h.Store, Office: &payout.Office{Config: payout.Config{Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log}}, Log: log},
 		Settings: []Setting{{Name: "listen", Help: "Address.", Value: "127.0.0.1:8080", Source: "default"}, {Name: "secret_key", Help: "Key.", Value: "[secret]", Source: "environment", Secret: true}},
+		Backup: func(ctx context.Context, to io.Writer) error {
+			location, err := store.ParseLocation(h.Database.URL)
+			if err != nil {
+				return err
+			}
+			_, err = store.Backup(ctx, location, to, h.Clock.Now())
+			return err
+		},
 		Alerts: Alerts{Ways: []string{"mail", "telegram"}, Try: func(context.Context, string) ([]notice.Tried, error) {
 			return []notice.Tried{{Way: "mail"}, {Way: "telegram", Err: errors.New("answered 401")}}, nil
 		}},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -48,6 +49,7 @@ func (g *Gateway) openConsole() error {
 func (g *Gateway) consoleAdmin() console.Admin {
 	return console.Admin{
 		Store: g.store, Settler: &settlement.Settler{Store: g.store, Office: g.office, Log: g.log}, Settings: g.config.inForce(),
+		Backup: func(ctx context.Context, to io.Writer) error { _, err := Backup(ctx, g.config, to); return err },
 		Alerts: console.Alerts{Ways: g.config.noticeWays(), Try: func(ctx context.Context, by string) ([]notice.Tried, error) {
 			senders, err := g.config.noticeSenders(g.outside)
 			if err != nil {

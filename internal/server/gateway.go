@@ -128,6 +128,7 @@ type Gateway struct {
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
 	payouts   *payoutGauges
+	growth    *growth
 	providers providers
 	registry  *prometheus.Registry
 	window    *window.Door
@@ -148,7 +149,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{config: c, log: log, embedded: location.Embedded(), registry: prometheus.NewRegistry(), name: rand.Text()}
-	if err := g.claimDatabase(location); err != nil {
+	if g.lock, err = claimDatabase(location); err != nil {
 		return nil, err
 	}
 	if g.store, err = OpenStore(ctx, c); err != nil {
@@ -171,20 +172,19 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 // claimDatabase makes sure that this is the only gateway of an embedded
 // database: two would work, but send every postback twice. The lock ends with
 // the process, however that ends.
-func (g *Gateway) claimDatabase(location store.Location) error {
+func claimDatabase(location store.Location) (*flock.Flock, error) {
 	if !location.Embedded() {
-		g.lock = flock.New(os.DevNull) // never taken
-		return nil
+		return flock.New(os.DevNull), nil // never taken
 	}
-	g.lock = flock.New(location.Path+".lock", flock.SetPermissions(0o600))
-	taken, err := g.lock.TryLock()
+	lock := flock.New(location.Path+".lock", flock.SetPermissions(0o600))
+	taken, err := lock.TryLock()
 	if err != nil {
-		return fmt.Errorf("lock the database: %w: does its folder exist?", err)
+		return nil, fmt.Errorf("lock the database: %w: does its folder exist?", err)
 	}
 	if !taken {
-		return fmt.Errorf("another gateway serves %s: stop it first, or use PostgreSQL for more than one", location.Path)
+		return nil, fmt.Errorf("another gateway serves %s: stop it first, or use PostgreSQL for more than one", location.Path)
 	}
-	return nil
+	return lock, nil
 }
 
 func (g *Gateway) assemble(ctx context.Context) error {
@@ -222,6 +222,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.providers.outside = g.outside
 	g.feeds = newFeedGauges(g.registry)
 	g.payouts = newPayoutGauges(g.registry)
+	g.growth = newGrowth(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
 		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,

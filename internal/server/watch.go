@@ -214,44 +214,76 @@ func (g *Gateway) troubles(ctx context.Context) (list []notice.Trouble, err erro
 const (
 	keepHouseEvery = 10 * time.Minute
 	keepHouseBatch = 1000
+	// feedHoursKept is more than feeds are judged by: a year can be compared with the
+	// last.
+	feedHoursKept = 400 * 24 * time.Hour
 )
 
-// keepHouse drops what has been kept long enough, in small commits, so that
-// payments never wait for it.
+// growth shows what the database takes, and what was dropped of it.
+type growth struct {
+	bytes, free, log prometheus.Gauge
+	dropped          *prometheus.CounterVec // by what
+}
+
+func newGrowth(reg prometheus.Registerer) *growth {
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	}
+	g := &growth{
+		bytes: gauge("milaan_database_bytes", "What the database takes of its disk."),
+		free:  gauge("milaan_database_free_bytes", "Of that, what is given up and used again next (SQLite)."),
+		log:   gauge("milaan_database_log_bytes", "Of that, what is not in its place yet (SQLite)."),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "milaan_dropped_total", Help: "Records that were kept long enough and dropped.",
+		}, []string{"what"}),
+	}
+	reg.MustRegister(g.bytes, g.free, g.log, g.dropped)
+	return g
+}
+
+// keepHouse looks how big the database is, and drops what has been kept long
+// enough, in small commits, so that payments never wait for it. What money came
+// from and went to is kept for ever.
 func (g *Gateway) keepHouse(ctx context.Context, held bool) error {
+	size, err := g.store.Size(ctx)
+	if err != nil {
+		return err
+	}
+	g.growth.bytes.Set(float64(size.Total))
+	g.growth.free.Set(float64(size.Free))
+	g.growth.log.Set(float64(size.Log))
 	if !held {
 		return nil
 	}
 	now := time.Now()
-	// A claim is weighed on the wallets its label was shown since the claim window
-	// began.
-	jobs := []func() (int64, error){func() (int64, error) {
-		return g.store.DropAssignments(ctx, now.Add(-2*g.config.ClaimTTL), keepHouseBatch)
-	}, func() (int64, error) {
-		return g.store.DropAnswers(ctx, now.Add(-access.AnswersKept), keepHouseBatch)
-	}, func() (int64, error) {
-		return g.store.DropStale(ctx, now, keepHouseBatch)
-	}}
-	if g.config.MessagesKeep > 0 {
-		jobs = append(jobs, func() (int64, error) {
-			return g.store.DropMessages(ctx, now.Add(-g.config.MessagesKeep), keepHouseBatch)
-		})
-	}
-	if g.config.AttemptsKeep > 0 {
-		jobs = append(jobs, func() (int64, error) {
-			return g.store.DropAttempts(ctx, now.Add(-g.config.AttemptsKeep), keepHouseBatch)
-		})
-	}
-	for _, job := range jobs {
-		for {
-			dropped, err := job()
-			if err != nil {
+	for _, job := range []struct {
+		what   string
+		before time.Time // zero: everything is kept
+		drop   func(ctx context.Context, before time.Time, limit int) (int64, error)
+	}{
+		// A claim is weighed on the wallets its label was shown since the claim window
+		// began.
+		{"assignments", now.Add(-2 * g.config.ClaimTTL), g.store.DropAssignments},
+		{"answers", now.Add(-access.AnswersKept), g.store.DropAnswers},
+		{"sessions", now, g.store.DropStale},
+		{"feed_hours", now.Add(-feedHoursKept), g.store.DropFeedHours},
+		{"messages", keptSince(now, g.config.MessagesKeep), g.store.DropMessages},
+		{"attempts", keptSince(now, g.config.AttemptsKeep), g.store.DropAttempts},
+	} {
+		for dropped := int64(keepHouseBatch); dropped >= keepHouseBatch && !job.before.IsZero(); {
+			if dropped, err = job.drop(ctx, job.before, keepHouseBatch); err != nil {
 				return err
 			}
-			if dropped < keepHouseBatch {
-				break
-			}
+			g.growth.dropped.WithLabelValues(job.what).Add(float64(dropped))
 		}
 	}
 	return nil
+}
+
+// keptSince is when what is kept so long began; zero where it is kept for ever.
+func keptSince(now time.Time, keep time.Duration) time.Time {
+	if keep == 0 {
+		return time.Time{}
+	}
+	return now.Add(-keep)
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +59,13 @@ func TestDisabledEndpointsAreTold(t *testing.T) {
 	}
 	if err := g.keepHouse(t.Context(), true); err != nil {
 		t.Error(err)
+	}
+	metrics := httptest.NewRecorder()
+	g.adminHandler().ServeHTTP(metrics, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	for _, text := range []string{"\nmilaan_database_bytes ", "\nmilaan_database_free_bytes ", "\nmilaan_database_log_bytes ", `milaan_dropped_total{what="feed_hours"} 0`} {
+		if !strings.Contains(metrics.Body.String(), text) {
+			t.Errorf("no %q in the metrics", text)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,7 @@ import (
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
+	"github.com/milaan/milaan/internal/store/backup"
 	"github.com/milaan/milaan/internal/store/postgres"
 	"github.com/milaan/milaan/internal/store/records"
 	"github.com/milaan/milaan/internal/store/sqlite"
@@ -92,8 +94,15 @@ type Store interface {
 	Disputes(ctx context.Context, after int64, limit int) ([]*deposit.Credit, error)
 	// FeedHours gives what feeds brought by the hour, since a time.
 	FeedHours(ctx context.Context, since time.Time) (map[deposit.FeedHour]deposit.FeedCount, error)
+	// DropFeedHours forgets hours of feeds that lie before a time.
+	DropFeedHours(ctx context.Context, before time.Time, limit int) (int64, error)
+	// Size is what the database takes of its disk.
+	Size(ctx context.Context) (records.Size, error)
 	// Verify checks every invariant.
 	Verify(ctx context.Context) (records.Report, error)
+	// Backup writes every record as it is at one moment, while others go on
+	// writing; what was written counts only if there is no error.
+	Backup(ctx context.Context, to io.Writer, now time.Time) (backup.Summary, error)
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 	// Close waits for writes in progress and closes the database.
@@ -146,4 +155,36 @@ func Open(ctx context.Context, l Location, key seal.Key) (Store, error) {
 		return sqlite.Open(ctx, l.Path, key)
 	}
 	return postgres.Open(ctx, l.url, key)
+}
+
+// Backup writes a backup of the database as it is at one moment. Unlike Open it
+// leaves the schema as it is, and needs no key: what is sealed stays sealed. A
+// gateway may go on writing.
+func Backup(ctx context.Context, l Location, to io.Writer, now time.Time) (backup.Summary, error) {
+	if l.Embedded() {
+		return sqlite.Backup(ctx, l.Path, to, now)
+	}
+	return postgres.Backup(ctx, l.url, to, now)
+}
+
+// Restore fills a new database from a backup of either engine, with the key that
+// the backup's secrets are sealed with, and brings its schema up to date. It gives
+// the backup's figures once all of it is there and compared; with an error there
+// is no database that opens. Errors are records.ErrNotEmpty, records.ErrWrongKey,
+// backup.ErrForeign, backup.ErrNewer, backup.ErrDamaged and the engines' own.
+func Restore(ctx context.Context, l Location, key seal.Key, from io.Reader, how records.Restoring) (summary backup.Summary, err error) {
+	r, err := backup.NewReader(from)
+	if err != nil {
+		return summary, err
+	}
+	defer r.Close()
+	if l.Embedded() {
+		err = sqlite.Restore(ctx, l.Path, key, r, how)
+	} else {
+		err = postgres.Restore(ctx, l.url, key, r, how)
+	}
+	if err != nil {
+		return summary, err
+	}
+	return backup.Summary{Header: r.Header, Trailer: *r.Trailer()}, nil
 }

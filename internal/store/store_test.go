@@ -18,6 +18,19 @@ func TestPostgres(t *testing.T) {
 	storetest.Run(t, storetest.Postgres)
 }
 
+func TestBackup(t *testing.T) {
+	t.Parallel()
+	for name, engines := range map[string][2]storetest.Fresh{
+		"SQLite to SQLite": {storetest.SQLite, storetest.SQLite}, "SQLite to Postgres": {storetest.SQLite, storetest.Postgres},
+		"Postgres to SQLite": {storetest.Postgres, storetest.SQLite}, "Postgres to Postgres": {storetest.Postgres, storetest.Postgres},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			storetest.RunBackups(t, engines[0], engines[1])
+		})
+	}
+}
+
 func BenchmarkActivate(b *testing.B) {
 	b.Run("SQLite", func(b *testing.B) { storetest.BenchmarkActivate(b, storetest.SQLite) })
 	b.Run("Postgres", func(b *testing.B) { storetest.BenchmarkActivate(b, storetest.Postgres) })

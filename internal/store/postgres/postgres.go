@@ -63,12 +63,7 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 		return nil, fmt.Errorf("read MILAAN_DATABASE_URL: %w", err)
 	}
 	db := &DB{}
-	plainConfig := config.ConnConfig.Copy()
-	plainConfig.RuntimeParams["application_name"] = "milaan"
-	for _, name := range []string{"synchronous_commit", "idle_in_transaction_session_timeout"} {
-		plainConfig.RuntimeParams[name] = settleSettings[name]
-	}
-	db.plain = stdlib.OpenDB(*plainConfig)
+	db.plain = openPlain(config.ConnConfig)
 	db.plain.SetMaxOpenConns(max(8, 2*runtime.GOMAXPROCS(0)))
 	db.plain.SetMaxIdleConns(4)
 	db.plain.SetConnMaxIdleTime(5 * time.Minute)
@@ -80,17 +75,34 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	if db.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), db.plain.Close())
 	}
-	db.Records = records.Records{
-		Read: db.plain, Write: db.transact, Key: key, SkipLocked: "FOR UPDATE SKIP LOCKED",
-		Snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-	}
-	if err := db.checkEncoding(ctx); err != nil {
+	db.Records = newRecords(db.plain, key)
+	db.Write = db.transact
+	if err := checkEncoding(ctx, db.plain); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	if err := db.CheckKey(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
+}
+
+// openPlain opens connections for everything that is not sent in groups.
+func openPlain(config *pgx.ConnConfig) *sql.DB {
+	plain := config.Copy()
+	plain.RuntimeParams["application_name"] = "milaan"
+	for _, name := range []string{"synchronous_commit", "idle_in_transaction_session_timeout"} {
+		plain.RuntimeParams[name] = settleSettings[name]
+	}
+	return stdlib.OpenDB(*plain)
+}
+
+// newRecords are the records of a database; how they are written is not said.
+func newRecords(plain *sql.DB, key seal.Key) records.Records {
+	return records.Records{
+		Read: plain, Key: key, SkipLocked: "FOR UPDATE SKIP LOCKED",
+		Snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
+		Patience: patience, Engine: "postgres", Catalog: catalog,
+	}
 }
 
 // Migrations are the versions of the schema, in order.
@@ -102,16 +114,25 @@ func Migrations() fs.FS {
 	return files
 }
 
-func (db *DB) migrate(ctx context.Context) error {
+// newProvider makes what migrates a database.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
 	// Gateways that start together take turns. The lock spares them a failed
 	// start; the version table alone keeps the schema right.
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
-		return fmt.Errorf("lock migrations: %w", err)
+		return nil, fmt.Errorf("lock migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db.plain, Migrations(), goose.WithSessionLocker(locker))
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, Migrations(), goose.WithSessionLocker(locker))
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	provider, err := newProvider(db.plain)
+	if err != nil {
+		return err
 	}
 	pending, err := provider.HasPending(ctx)
 	if err != nil {
@@ -127,9 +148,9 @@ func (db *DB) migrate(ctx context.Context) error {
 }
 
 // checkEncoding makes sure that names in any script can be kept.
-func (db *DB) checkEncoding(ctx context.Context) error {
+func checkEncoding(ctx context.Context, db *sql.DB) error {
 	var encoding string
-	if err := db.plain.QueryRowContext(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
+	if err := db.QueryRowContext(ctx, "SHOW server_encoding").Scan(&encoding); err != nil {
 		return fmt.Errorf("read the database's encoding: %w", err)
 	}
 	if encoding != "UTF8" {
@@ -212,4 +233,12 @@ func (f *flight) each(scan func(records.Row) error, query string, args ...any) {
 
 func (f *flight) send(ctx context.Context, conn *pgxpool.Conn) error {
 	return conn.SendBatch(ctx, &f.batch).Close()
+}
+
+// Size is what the database takes of its disk.
+func (db *DB) Size(ctx context.Context) (size records.Size, err error) {
+	if err := db.plain.QueryRowContext(ctx, "SELECT pg_database_size(current_database())").Scan(&size.Total); err != nil {
+		return size, fmt.Errorf("read the database's size: %w", err)
+	}
+	return size, nil
 }

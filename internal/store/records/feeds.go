@@ -138,6 +138,21 @@ func (r *Records) FeedHours(ctx context.Context, since time.Time) (map[deposit.F
 	return hours, err
 }
 
+// DropFeedHours forgets up to limit hours of feeds that lie before a time, and
+// says how many.
+func (r *Records) DropFeedHours(ctx context.Context, before time.Time, limit int) (dropped int64, err error) {
+	err = r.Write(ctx, func(tx Tx) error {
+		result, err := tx.ExecContext(ctx, `DELETE FROM feed_hours WHERE (feed, hour) IN (
+			SELECT feed, hour FROM feed_hours WHERE hour < $1 LIMIT $2)`, before.Unix()/3600, limit)
+		if err != nil {
+			return err
+		}
+		dropped, err = result.RowsAffected()
+		return err
+	})
+	return dropped, err
+}
+
 // MailboxPosition is how far the mailbox of a feed was read; zeros for never.
 func (r *Records) MailboxPosition(ctx context.Context, of string) (validity, uid uint32, err error) {
 	err = r.Read.QueryRowContext(ctx, `SELECT validity, uid FROM mailboxes WHERE feed = $1`, of).Scan(&validity, &uid)

@@ -45,6 +45,13 @@ type Records struct {
 	SkipLocked string
 	// Snapshot begins a transaction that sees one state of the database.
 	Snapshot *sql.TxOptions
+	// Patience is a statement that lets a snapshot last as long as a backup needs;
+	// empty where nothing ends it early.
+	Patience string
+	// Engine is the engine's name.
+	Engine string
+	// Catalog lists the columns of all tables: table, column and type, in order.
+	Catalog string
 }
 
 // Row is one row of a result, of either driver.
@@ -230,7 +237,10 @@ func (r *Records) Hold(ctx context.Context, duty, holder string, now time.Time, 
 
 // keyCheckText is sealed in every database, so that a wrong key is found at
 // the start and not at the first secret.
-const keyCheckText = "milaan"
+const (
+	keyCheckText  = "milaan"
+	keyCheckPlace = installationTable
+)
 
 // ErrWrongKey means that the database was made with another secret key.
 var ErrWrongKey = errors.New("MILAAN_SECRET_KEY is not the key this database was made with: give the right one, or restore the file kept beside the database")
@@ -238,17 +248,19 @@ var ErrWrongKey = errors.New("MILAAN_SECRET_KEY is not the key this database was
 // CheckKey makes sure that the key opens what the database holds; a new
 // database takes the key as its own.
 func (r *Records) CheckKey(ctx context.Context) error {
-	const place = "installation"
 	return r.Write(ctx, func(tx Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO installation (id, directory, key_check) VALUES (1, 0, $1)
-			ON CONFLICT (id) DO NOTHING`, r.Key.Seal([]byte(keyCheckText), place)); err != nil {
+			ON CONFLICT (id) DO NOTHING`, r.Key.Seal([]byte(keyCheckText), keyCheckPlace)); err != nil {
 			return fmt.Errorf("keep the key's check: %w", err)
 		}
 		var sealed []byte
 		if err := tx.QueryRowContext(ctx, `SELECT key_check FROM installation`).Scan(&sealed); err != nil {
 			return fmt.Errorf("read the key's check: %w", err)
 		}
-		if text, err := r.Key.Open(sealed, place); err != nil || string(text) != keyCheckText {
+		if len(sealed) == 0 {
+			return ErrUnfinished
+		}
+		if text, err := r.Key.Open(sealed, keyCheckPlace); err != nil || string(text) != keyCheckText {
 			return ErrWrongKey
 		}
 		return nil
@@ -257,3 +269,14 @@ func (r *Records) CheckKey(ctx context.Context) error {
 
 // Ping reports whether the database answers.
 func (r *Records) Ping(ctx context.Context) error { return r.Read.PingContext(ctx) }
+
+// Size is what a database takes of its disk, in bytes.
+type Size struct {
+	// Total is all of it, indexes and Log included.
+	Total int64
+	// Free is what was given up and is used again by what is written next; 0 where
+	// the engine does not tell.
+	Free int64
+	// Log is what is written and not yet in its place: of an embedded database.
+	Log int64
+}

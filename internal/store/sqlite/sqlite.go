@@ -29,6 +29,7 @@ var migrations embed.FS
 type DB struct {
 	records.Records
 
+	path        string
 	read, write *sql.DB
 	conn        *sql.Conn // the only one that writes
 	turn        sync.Mutex
@@ -50,7 +51,7 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 		return nil, err
 	}
 	values := url.Values{"_pragma": pragmas}
-	db := &DB{}
+	db := &DB{path: path}
 	var err error
 	if db.write, err = sql.Open("sqlite", dsn(path, values)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -69,7 +70,8 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 	readers := max(4, runtime.GOMAXPROCS(0))
 	db.read.SetMaxOpenConns(readers)
 	db.read.SetMaxIdleConns(readers)
-	db.Records = records.Records{Read: db.read, Write: db.transact, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}}
+	db.Records = newRecords(db.read, key)
+	db.Write = db.transact
 	if err := db.statements.prepare(ctx, db.conn); err != nil {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
@@ -77,6 +79,11 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 		return nil, errors.Join(err, db.Close()) //nolint:contextcheck // closing outlives whoever asked for it
 	}
 	return db, nil
+}
+
+// newRecords are the records that a pool reads; they are not written.
+func newRecords(read *sql.DB, key seal.Key) records.Records {
+	return records.Records{Read: read, Key: key, Snapshot: &sql.TxOptions{ReadOnly: true}, Engine: "sqlite", Catalog: catalog}
 }
 
 func dsn(path string, values url.Values) string {
@@ -96,14 +103,28 @@ func private(path string) error {
 	return f.Close()
 }
 
-func (db *DB) migrate(ctx context.Context) error {
+// Migrations are the versions of the schema, in order.
+func Migrations() fs.FS {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
-		return err
+		panic(err) // the name is a constant of this package, and valid
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db.write, files)
+	return files
+}
+
+// newProvider makes what migrates a database.
+func newProvider(db *sql.DB) (*goose.Provider, error) {
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, Migrations())
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func (db *DB) migrate(ctx context.Context) error {
+	provider, err := newProvider(db.write)
+	if err != nil {
+		return err
 	}
 	// Of processes that start together one migrates; what the others tried is
 	// undone, and there is nothing left to do when they look again.
@@ -157,4 +178,22 @@ func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err err
 	}
 	done = true
 	return nil
+}
+
+// Size is what the database takes of its disk.
+func (db *DB) Size(ctx context.Context) (size records.Size, err error) {
+	if err := db.read.QueryRowContext(ctx, `SELECT p.page_count * s.page_size, f.freelist_count * s.page_size
+		FROM pragma_page_count p, pragma_freelist_count f, pragma_page_size s`).Scan(&size.Total, &size.Free); err != nil {
+		return size, fmt.Errorf("read the database's size: %w", err)
+	}
+	info, err := os.Stat(db.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) {
+		return size, nil
+	}
+	if err != nil {
+		return size, err
+	}
+	size.Log = info.Size()
+	size.Total += size.Log
+	return size, nil
 }

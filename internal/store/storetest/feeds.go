@@ -363,4 +363,23 @@ func testKeeping(t *testing.T, fresh Fresh) {
 	if n, err := h.Store.DropAssignments(ctx, h.Clock.Now().Add(-2*time.Hour+time.Second), 10); n != 1 || err != nil {
 		t.Errorf("dropped %d, %v", n, err)
 	}
+
+	// Hours of feeds: three of till's, of which two are old.
+	for i := range 3 {
+		h.MustReport("till", 1, 0, 0, h.Entry(UTR(i+1), 1_00))
+		h.Clock.Advance(time.Hour)
+	}
+	for _, want := range []int64{1, 1, 0} {
+		if n, err := h.Store.DropFeedHours(ctx, h.Clock.Now().Add(-time.Hour), 1); n != want || err != nil {
+			t.Errorf("dropped %d hours, %v; want %d", n, err, want)
+		}
+	}
+	if hours, err := h.Store.FeedHours(ctx, Start.Add(-time.Hour)); err != nil || len(hours) != 1 {
+		t.Errorf("%d hours are left, %v", len(hours), err)
+	}
+
+	size, err := h.Store.Size(ctx)
+	if err != nil || size.Total < 100_000 || size.Free+size.Log > size.Total || (size.Log > 0) != h.Database.Embedded() {
+		t.Errorf("the size is %+v, %v", size, err)
+	}
 }
