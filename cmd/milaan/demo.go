@@ -6,14 +6,14 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/demo"
 	"github.com/milaan/milaan/internal/server"
 )
 
 type demoCommand struct {
-	Dir  string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
-	Auto bool   `help:"Play payments and a refund through, print each step with its JSON, and exit."`
+	Dir   string `type:"path" placeholder:"DIR" help:"Keep the demo's data there; else a temporary folder, removed at the end."`
+	Auto  bool   `help:"Play payments and a refund through, print each step with its JSON, and exit."`
+	Empty bool   `help:"Begin with no payments: leave out the month that the console shows else."`
 }
 
 // Help stands under the one line of the command.
@@ -28,7 +28,7 @@ func (demoCommand) Help() string {
 func (d demoCommand) Run(ctx context.Context, s *settings, term terminal) error {
 	log := slog.New(slog.NewTextHandler(term.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	err := demo.Run(ctx, demo.Options{
-		Dir: d.Dir, Listen: s.flags.given()["listen"], Auto: d.Auto, Out: term.out, Now: time.Now, Log: log,
+		Dir: d.Dir, Listen: s.flags.given()["listen"], Auto: d.Auto, Empty: d.Empty, Out: term.out, Now: time.Now, Log: log,
 		Open: func(ctx context.Context, i demo.Installation) (demo.Gateway, error) { return openDemo(ctx, i, log) },
 	})
 	if errors.Is(err, demo.ErrListen) {
@@ -50,8 +50,8 @@ func (g demoGateway) Verify(ctx context.Context) (demo.Books, error) {
 	}, err
 }
 
-// openDemo opens a gateway with the demo's installation applied: it then knows
-// it from its first request on.
+// openDemo opens a gateway on a database that the demo prepared: it knows the
+// installation from its first request on.
 func openDemo(ctx context.Context, i demo.Installation, log *slog.Logger) (demo.Gateway, error) {
 	config := server.DefaultConfig()
 	config.DatabaseURL, config.Listen = i.DatabaseURL, i.Listen
@@ -62,8 +62,7 @@ func openDemo(ctx context.Context, i demo.Installation, log *slog.Logger) (demo.
 	if err != nil {
 		return nil, err
 	}
-	_, err = apply.Run(ctx, db, i.File, apply.Options{Now: time.Now})
-	if err = errors.Join(err, db.Close()); err != nil {
+	if err = errors.Join(i.Prepare(ctx, db), db.Close()); err != nil {
 		return nil, err
 	}
 	gateway, err := server.Open(ctx, config, log)

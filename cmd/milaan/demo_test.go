@@ -11,9 +11,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/milaan/milaan/internal/staff"
 )
 
 func TestDemoPlaysThrough(t *testing.T) {
@@ -58,14 +61,15 @@ type runningDemo struct {
 	errs bytes.Buffer // to be read once code came
 }
 
-func startDemo(t *testing.T) *runningDemo {
+// startDemo starts one; without a month behind it where flags say so.
+func startDemo(t *testing.T, flags ...string) *runningDemo {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	t.Cleanup(stop)
 	d := &runningDemo{stop: stop, code: make(chan int, 1)}
 	read, write := io.Pipe()
 	go func() {
-		d.code <- run(ctx, []string{"demo", "--listen", "127.0.0.1:0"}, write, &d.errs)
+		d.code <- run(ctx, append([]string{"demo", "--listen", "127.0.0.1:0"}, flags...), write, &d.errs)
 		_ = write.Close() // so that one that failed to start is not awaited
 	}()
 	var shown strings.Builder
@@ -183,7 +187,7 @@ func (p *payer) pays(t *testing.T, bank, order string, fields url.Values) (utr s
 // The way of a payer: the shop, its UPI app, the payment window, and back.
 func TestDemoThroughTheWindow(t *testing.T) {
 	t.Parallel()
-	d := startDemo(t)
+	d := startDemo(t, "--empty")
 	place := func(name string) string {
 		return (&payer{page: d.text}).find(t, name+` +(http://\S+)`)
 	}
@@ -274,7 +278,7 @@ func TestDemoSparesOtherDatabases(t *testing.T) {
 // The way back: a paid order is refunded by itself, or, where it is much, once the
 // operator approved it beside the running demo.
 func TestDemoRefunds(t *testing.T) {
-	d := startDemo(t)
+	d := startDemo(t, "--empty")
 	place := func(name string) string {
 		return (&payer{page: d.text}).find(t, name+` +(http://\S+)`)
 	}
@@ -314,4 +318,36 @@ func TestDemoRefunds(t *testing.T) {
 		}
 	}
 	d.end(t)
+}
+
+// Everybody that the demo names signs in to the console with its password, and
+// there is a month to look at; a demo that goes on gives them another.
+func TestDemoOpensTheConsole(t *testing.T) {
+	dir := t.TempDir()
+	passwords := make(map[string]bool)
+	for range 2 {
+		d := startDemo(t, "--dir", dir)
+		shown := &payer{page: d.text}
+		console, password := shown.find(t, `Console +(http://\S+)`), shown.find(t, `password “([^”]+)”`)
+		passwords[password] = true
+		for _, role := range staff.Roles() {
+			p := newPayer(t)
+			p.open(t, console+"/sign-in", url.Values{"email": {shown.find(t, `(?m)^ +(`+string(role)+`@\S+)`)}, "password": {password}})
+			if p.at.Path != "/console/" {
+				t.Errorf("%s was led to %s", role, p.at)
+			}
+		}
+		t.Setenv("MILAAN_DATABASE_URL", shown.find(t, `MILAAN_DATABASE_URL=(\S+) milaan payout list`))
+		var out, errs bytes.Buffer
+		if code := run(t.Context(), []string{"verify"}, &out, &errs); code != exitDone || !strings.Contains(out.String(), "every invariant holds") {
+			t.Errorf("exit code %d: %s%s", code, &out, &errs)
+		}
+		if n, err := strconv.Atoi(regexp.MustCompile(`(?m)^deposits +(\d+)$`).FindStringSubmatch(out.String())[1]); err != nil || n < 1500 {
+			t.Errorf("%d deposits are no month (%v)", n, err)
+		}
+		d.end(t)
+	}
+	if len(passwords) != 2 {
+		t.Error("a password came twice")
+	}
 }

@@ -168,7 +168,7 @@ func (i importStatement) Run(ctx context.Context, s *settings, term terminal) (e
 		if wallet == nil {
 			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", i.Wallet)
 		}
-		imported, err = t.Importer.Import(ctx, statementFeed(wallet), wallet, intake.File{
+		imported, err = t.Importer.Import(ctx, intake.ByHand(wallet), wallet, intake.File{
 			ReaderAt: file, Size: info.Size(), Name: filepath.Base(i.File), Format: i.Format, Actor: "operator:" + i.Actor,
 			Progress: progress(term),
 		})
@@ -177,11 +177,6 @@ func (i importStatement) Run(ctx context.Context, s *settings, term terminal) (e
 		return err
 	}
 	return writeImported(term.out, &imported)
-}
-
-// statementFeed is what imports by hand are booked as.
-func statementFeed(w *directory.Wallet) *directory.Feed {
-	return &directory.Feed{ID: "statement:" + w.ID, Kind: directory.FeedStatement, Wallet: w.ID}
 }
 
 // progress shows a bar, where there is a person to see it.

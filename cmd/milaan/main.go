@@ -43,8 +43,13 @@ type commandLine struct {
 	Restore   restoreCommand   `cmd:"" help:"Make a new database from a backup, of either engine."`
 	Listen    listenCommand    `cmd:"" help:"Receive postbacks on this computer, check and print them: for developers."`
 	Load      loadCommand      `cmd:"" help:"Measure a running gateway: activations a second and their latency."`
+	Doctor    doctorCommand    `cmd:"" help:"Look at settings, database, DNS, TLS, clock, feeds and postbacks, and say what is wrong."`
+	Health    healthCommand    `cmd:"" help:"Ask the gateway of this machine whether it is ready: for health checks."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Help      helpCommand      `cmd:"" help:"Print this help."`
+
+	Completion completionCommand `cmd:"" help:"Print a script that completes milaan's words in a shell."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
 
 	Config string `name:"config" type:"existingfile" placeholder:"FILE" help:"Settings file (TOML). Every setting is a flag, too, and MILAAN_… in the environment."`
 	kong.Plugins
@@ -93,6 +98,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "milaan: %v\n", err)
 		return exitFailed
+	}
+	if completed(parser) {
+		return exitDone
 	}
 	parsed, err := parser.Parse(args)
 	if exited {

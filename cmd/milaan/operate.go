@@ -43,7 +43,12 @@ func (serveCommand) Run(ctx context.Context, s *settings, term terminal) error {
 	if err != nil {
 		return errors.Join(err, gateway.Close())
 	}
-	if link != "" {
+	switch {
+	case link == "":
+	case os.Getenv("JOURNAL_STREAM") != "":
+		// systemd keeps what is printed, and many may read that: no link.
+		_, _ = fmt.Fprintln(term.err, "Nobody can sign in to the console yet. Add its first owner: milaan user add EMAIL --role owner")
+	default:
 		// For the person at the terminal alone: it is no line of the log.
 		_, _ = fmt.Fprintf(term.err, "\nNobody can sign in to the console yet. Make its first owner within the hour:\n\n  %s\n\n", link)
 	}

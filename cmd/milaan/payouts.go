@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +11,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payout"
-	"github.com/milaan/milaan/internal/payout/bulkfile"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/money"
@@ -164,26 +161,18 @@ type payoutBatch struct {
 	Actor  string `help:"Who makes the file: kept in the audit log." env:"USER" default:"operator"`
 }
 
-// Run writes the approved withdrawals of a desk into the bank's upload file. Each
-// is handed over in the books before the file is whole: what is in a file is
-// never in another, and what did not get into one is for a person to see to.
+// Run writes the approved withdrawals of a desk into the bank's upload file, see
+// [batch.Clerk.Make].
 func (p payoutBatch) Run(ctx context.Context, s *settings, term terminal) error {
 	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
-		dir := t.Desk.Directory.Current()
-		desk, wallet := payout.Desk(dir, p.Desk), dir.Wallet(p.Wallet)
-		switch {
-		case desk == nil || desk.Kind != directory.PayoutFiles:
-			return fmt.Errorf("there is no desk %q of kind bulkfile: milaan apply declares payout desks", p.Desk)
-		case wallet == nil:
-			return fmt.Errorf("there is no wallet %q: milaan apply declares wallets", p.Wallet)
+		waiting, err := t.Clerk().Waiting(ctx, p.Desk)
+		if err == nil && t.Desk.Directory.Current().Wallet(p.Wallet) == nil {
+			err = batch.ErrNoWallet
 		}
-		list, err := t.Store.ListWithdrawals(ctx, []payout.State{payout.Approved}, p.Desk, 0, mostInFile)
 		if err != nil {
 			return err
 		}
-		// The gateway plays tests: a file would pay them.
-		list = slices.DeleteFunc(list, func(w *payout.Withdrawal) bool { return w.Test })
-		if len(list) == 0 {
+		if waiting == 0 {
 			_, err := fmt.Fprintln(term.out, "no approved withdrawal waits at this desk")
 			return err
 		}
@@ -192,63 +181,24 @@ func (p payoutBatch) Run(ctx context.Context, s *settings, term terminal) error 
 			return err
 		}
 		defer func() { _ = file.Close() }()
-		now := time.Now()
-		batch := bulkfile.Batch{
-			ID: "B" + now.UTC().Format("20060102150405"), At: now, Sequence: 1,
-			Debit: bulkfile.Debit{Account: upi.AccountNumber(cmp.Or(desk.Account, wallet.Account)), IFSC: upi.IFSC(p.IFSC), Name: wallet.Name, Codes: desk.Codes},
+		made, err := t.Clerk().Make(ctx, batch.Ask{
+			Desk: p.Desk, Wallet: p.Wallet, IFSC: upi.IFSC(p.IFSC), Name: filepath.Base(p.Out), Actor: "operator:" + p.Actor,
+		})
+		if made != nil {
+			for _, w := range made.LeftOut {
+				_, _ = fmt.Fprintf(term.err, "payout %d is left out: %s\n", w.ID, w.Why)
+			}
 		}
-		// The file is tried before anything is handed over.
-		for _, w := range list {
-			batch.Orders = append(batch.Orders, order(w, wallet.ID, now))
-		}
-		if err := writeBatch(io.Discard, desk.Layout, batch); err != nil {
+		if err != nil {
 			return errors.Join(err, os.Remove(p.Out))
 		}
-		batch.Orders = batch.Orders[:0]
-		for _, w := range list {
-			handed, err := t.Office.HandFrom(ctx, w.ID, wallet.ID, "operator:"+p.Actor, "in file "+filepath.Base(p.Out))
-			if refusal, ok := payout.IsRefusal(err); ok {
-				_, _ = fmt.Fprintf(term.err, "payout %d is left out: %s\n", w.ID, refusal.Message)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			batch.Orders = append(batch.Orders, order(handed, wallet.ID, now))
+		_, err = file.Write(made.Content)
+		if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+			return fmt.Errorf("%w: the withdrawals are handed over already: the console has the file, under Payouts", err)
 		}
-		if len(batch.Orders) == 0 {
-			return errors.Join(errors.New("no withdrawal could be handed over"), os.Remove(p.Out))
-		}
-		if err := writeBatch(file, desk.Layout, batch); err != nil {
-			return fmt.Errorf("%w: the withdrawals are handed over already: milaan payout list shows them", err)
-		}
-		if err := errors.Join(file.Sync(), file.Close()); err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(term.out, "%d withdrawals in %s: upload it to the bank, then milaan payout import %s FILE with its answer\n", len(batch.Orders), p.Out, p.Desk)
+		_, err = fmt.Fprintf(term.out, "%d withdrawals in %s: upload it to the bank, then milaan payout import %s FILE with its answer\n", made.Orders, p.Out, p.Desk)
 		return err
 	})
-}
-
-// mostInFile bounds one file.
-const mostInFile = 5000
-
-// painLayout is the layout of ISO 20022's own message.
-const painLayout = "pain.001"
-
-func order(w *payout.Withdrawal, wallet string, now time.Time) payout.Order {
-	return payout.Order{Reference: w.Reference(), Beneficiary: w.Beneficiary, Amount: w.Amount, Currency: w.Currency, At: now, Wallet: wallet}
-}
-
-func writeBatch(out io.Writer, layout string, batch bulkfile.Batch) error {
-	if layout == painLayout {
-		return bulkfile.WritePain001(out, batch.ID, batch)
-	}
-	l, err := bulkfile.Open(layout)
-	if err != nil {
-		return err
-	}
-	return l.Write(out, batch)
 }
 
 type payoutImport struct {
@@ -257,62 +207,32 @@ type payoutImport struct {
 	Actor string `help:"Who imports it: kept in the audit log." env:"USER" default:"operator"`
 }
 
-// Run settles withdrawals by the bank's answer to their file. What it does not say
-// for certain stays as it is.
+// Run settles withdrawals by the bank's answer to their file, see
+// [batch.Clerk.Import].
 func (p payoutImport) Run(ctx context.Context, s *settings, term terminal) error {
-	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) error {
-		desk := payout.Desk(t.Desk.Directory.Current(), p.Desk)
-		if desk == nil || desk.Kind != directory.PayoutFiles {
-			return fmt.Errorf("there is no desk %q of kind bulkfile: milaan apply declares payout desks", p.Desk)
-		}
-		results, err := readAnswers(p.File, desk.Layout)
+	return withTools(ctx, s, func(ctx context.Context, t *server.Tools) (err error) {
+		file, err := os.Open(filepath.Clean(p.File))
 		if err != nil {
 			return err
 		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		lines, err := t.Clerk().Import(ctx, p.Desk, file, "operator:"+p.Actor)
 		settled := 0
-		for _, r := range results {
-			id, ours := payout.ParseReference(r.Reference)
-			if !ours || r.Answer.Standing != payout.Paid && r.Answer.Standing != payout.Refused {
-				_, _ = fmt.Fprintf(term.out, "%s: %s: left as it is\n", r.Reference, r.Answer.Standing)
-				continue
+		for _, l := range lines {
+			switch {
+			case l.Settled:
+				settled++
+				_, _ = fmt.Fprintf(term.out, "%s: %s\n", l.Reference, l.State)
+			case l.Why != "":
+				_, _ = fmt.Fprintf(term.err, "%s: %s: left as it is\n", l.Reference, l.Why)
+			default:
+				_, _ = fmt.Fprintf(term.out, "%s: %s: left as it is\n", l.Reference, l.Standing)
 			}
-			w, err := t.Store.FindWithdrawal(ctx, id)
-			if err != nil || w.Desk != desk.ID || r.Amount != 0 && r.Amount != w.Amount {
-				_, _ = fmt.Fprintf(term.err, "%s: no withdrawal of this desk and amount: left as it is\n", r.Reference)
-				continue
-			}
-			w, err = t.Office.Hear(ctx, id, r.Answer, "operator:"+p.Actor)
-			if refusal, ok := payout.IsRefusal(err); ok {
-				_, _ = fmt.Fprintf(term.err, "%s: %s\n", r.Reference, refusal.Message)
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			settled++
-			_, _ = fmt.Fprintf(term.out, "%s: %s\n", r.Reference, w.State)
 		}
-		_, err = fmt.Fprintf(term.out, "%d of %d settled\n", settled, len(results))
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(term.out, "%d of %d settled\n", settled, len(lines))
 		return err
 	})
-}
-
-func readAnswers(path, layout string) (results []bulkfile.Result, err error) {
-	file, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	if layout == painLayout {
-		report, err := bulkfile.ReadPain002(file)
-		if err != nil {
-			return nil, err
-		}
-		return report.Results, nil
-	}
-	l, err := bulkfile.Open(layout)
-	if err != nil {
-		return nil, err
-	}
-	return l.Read(file)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/money"
@@ -43,7 +44,7 @@ func payoutShell(t *testing.T, layout string) *shell {
 	s.office(func(ctx context.Context, tools *server.Tools) error {
 		const utr = "612112345701"
 		e := feed.Entry{UTR: utr, Amount: 5000 * money.Rupee, Currency: money.INR, At: time.Now(), Trust: feed.Confirmed}
-		if _, err := tools.Desk.Ingest(ctx, statementFeed(tools.Office.Directory.Current().Wallet("w1")), []feed.Item{{Credit: &e}}); err != nil {
+		if _, err := tools.Desk.Ingest(ctx, intake.ByHand(tools.Office.Directory.Current().Wallet("w1")), []feed.Item{{Credit: &e}}); err != nil {
 			return err
 		}
 		c, err := tools.Desk.Activate(ctx, deposit.Activation{

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"mime"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
@@ -107,14 +107,9 @@ func (d *Door) statement(c *call, wallet *directory.Wallet) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.Remove(file.Name()) }()
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
 	imported, err := d.Importer.Import(c.Context(), c.feed, wallet, intake.File{
-		ReaderAt: file, Size: info.Size(), Name: name, Actor: "feed:" + c.feed.ID,
+		ReaderAt: file, Size: file.Size(), Name: name, Actor: "feed:" + c.feed.ID,
 	})
 	if errors.Is(err, intake.ErrStatement) {
 		d.Metrics.FeedRefusals.WithLabelValues(c.feed.ID).Inc()
@@ -128,8 +123,8 @@ func (d *Door) statement(c *call, wallet *directory.Wallet) (any, error) {
 	return summary, nil
 }
 
-// upload keeps an uploaded file in a temporary one, which the caller removes.
-func (c *call) upload() (file *os.File, name string, err error) {
+// upload keeps an uploaded file, which the caller closes.
+func (c *call) upload() (file *intake.Spool, name string, err error) {
 	// The server's times to read a request and to answer it are for small ones.
 	connection, now := http.NewResponseController(c.writer), c.now()
 	err = errors.Join(connection.SetReadDeadline(now.Add(uploadTimeout)), connection.SetWriteDeadline(now.Add(uploadTimeout+importTimeout)))
@@ -154,15 +149,14 @@ func (c *call) upload() (file *os.File, name string, err error) {
 			}
 		}
 	}
-	if file, err = os.CreateTemp("", "milaan-statement-*"); err != nil {
-		return nil, "", fmt.Errorf("keep an upload: %w", err)
-	}
-	if _, err = io.Copy(file, source); err == nil {
+	if file, err = intake.NewSpool(source); err == nil {
 		return file, name, nil
 	}
-	_, _ = file.Close(), os.Remove(file.Name())
 	if tooLong := new(http.MaxBytesError); errors.As(err, &tooLong) {
 		return nil, "", badBody(fmt.Sprintf("must have at most %d MiB: export a shorter period", intake.MaxStatement>>20))
+	}
+	if disk := new(fs.PathError); errors.As(err, &disk) {
+		return nil, "", err
 	}
 	return nil, "", badBody("did not arrive whole: send it again")
 }

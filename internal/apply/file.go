@@ -36,6 +36,14 @@ type File struct {
 	webhooks  section[webhook] // the owner's
 }
 
+// alone is the file as one that names only what it changes: it retires nothing.
+func (f *File) alone() *File {
+	g := *f
+	g.merchants.declared, g.methods.declared, g.wallets.declared = false, false, false
+	g.feeds.declared, g.rules.declared, g.payouts.declared, g.webhooks.declared = false, false, false, false
+	return &g
+}
+
 // section is a list of declarations. One that the file does not have says
 // nothing about the objects of its kind; an empty one says there are none.
 type section[T any] struct {

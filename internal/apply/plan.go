@@ -112,6 +112,9 @@ func NewPlan(current directory.Contents, file *File, generate func() (directory.
 	c.Wallets = reconcile(p, walletClass, current.Wallets, wallets, file.wallets.declared)
 	c.Feeds = reconcile(p, feedClass, current.Feeds, feeds, file.feeds.declared)
 	rules := wanted(file.rules, func(r *rule) directory.Rule { return r.want })
+	if !file.rules.declared {
+		keepOrder(rules, current.Rules, ruleClass, func(r *directory.Rule) *int { return &r.Order })
+	}
 	c.Rules = reconcile(p, ruleClass, current.Rules, rules, file.rules.declared)
 	payouts := p.payouts()
 	c.Payouts = reconcile(p, payoutClass, current.Payouts, payouts, file.payouts.declared)
@@ -408,8 +411,9 @@ func (p *planner) methods() []*directory.Method {
 		last = max(last, m.Order)
 	}
 	if !p.file.methods.declared {
+		keepOrder(methods, p.current.Methods, methodClass, func(m *directory.Method) *int { return &m.Order })
 		for _, m := range p.current.Methods {
-			known[m.Type] = !m.Retired
+			known[m.Type] = known[m.Type] || !m.Retired
 			last = max(last, m.Order)
 		}
 	}
@@ -424,6 +428,24 @@ func (p *planner) methods() []*directory.Method {
 		methods = append(methods, &m)
 	}
 	return methods
+}
+
+// keepOrder leaves what is changed alone in its place, and puts what is new behind
+// the rest.
+func keepOrder[T any](want, stored []*T, c class[T], order func(*T) *int) {
+	have := index(stored, c)
+	last := 0
+	for _, o := range stored {
+		last = max(last, *order(o))
+	}
+	for _, o := range want {
+		if old := have[c.id(o)]; old != nil {
+			*order(o) = *order(old)
+			continue
+		}
+		last++
+		*order(o) = last
+	}
 }
 
 // namedMethods are the types that wallets and merchants name once the file is

@@ -54,7 +54,7 @@ func (c *Complaints) Take() []string {
 
 // illegible names texts that lie over one another, past the screen's edge, or
 // in more lines than they have words.
-// What is clipped is for screen readers. A line of text may reach into the next by what the font has to spare.
+// What is clipped is for screen readers. What is not to be translated is for machines, and breaks anywhere. A line of text may reach into the next by what the font has to spare.
 const illegible = `(() => {
 	const clipped = e => e && (getComputedStyle(e).clipPath !== "none" || clipped(e.parentElement));
 	const found = [], texts = [], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -64,7 +64,7 @@ const illegible = `(() => {
 		const range = document.createRange();
 		range.selectNodeContents(node);
 		const lines = [...range.getClientRects()].filter(r => r.width > 1);
-		if (lines.length > node.data.trim().split(/[\s@-]+/).length) found.push("broken: " + node.data.trim());
+		if (!parent.closest("[translate=no]") && lines.length > node.data.trim().split(/[\s@-]+/).length) found.push("broken: " + node.data.trim());
 		for (const r of lines) texts.push({node, r, spare: r.height / 4});
 	}
 	for (const [i, a] of texts.entries()) {

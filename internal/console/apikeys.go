@@ -14,12 +14,12 @@ import (
 
 // keyList is what the page of API keys shows.
 type keyList struct {
-	Rows []keyRow
+	Rows []apiKeyRow
 	Next string
 }
 
-// keyRow is a key as the list shows it.
-type keyRow struct {
+// apiKeyRow is a key as the list shows it.
+type apiKeyRow struct {
 	access.Key
 	State string // in force, expired or revoked
 }
@@ -39,7 +39,7 @@ func (d *Door) apiKeys(v *visit) error {
 			return errNotFound
 		}
 	}
-	var rows []keyRow
+	var rows []apiKeyRow
 	for i := range keys {
 		k := &keys[i]
 		if !v.holds(k) || after > 0 && k.ID >= after {
@@ -52,12 +52,12 @@ func (d *Door) apiKeys(v *visit) error {
 		case !k.InForce(v.now):
 			state = "expired"
 		}
-		if rows = append(rows, keyRow{*k, state}); len(rows) > rowsOfPage {
+		if rows = append(rows, apiKeyRow{*k, state}); len(rows) > rowsOfPage {
 			break
 		}
 	}
 	list := keyList{}
-	list.Rows, list.Next = cut(v, rows, func(r keyRow) string { return strconv.FormatInt(r.ID, 10) })
+	list.Rows, list.Next = cut(v, rows, func(r apiKeyRow) string { return strconv.FormatInt(r.ID, 10) })
 	return v.show(page{Name: "apikeys", Wide: true, Body: list})
 }
 
@@ -82,8 +82,8 @@ type scopeChoice struct {
 	Operator bool // for the operator's keys alone
 }
 
-// lifetimes are those that are offered, in days.
-var lifetimes = []int{30, 90, 180, 365}
+// apiLifetimes are those that are offered, in days.
+var apiLifetimes = []int{30, 90, 180, 365}
 
 func (d *Door) addKeyPage(v *visit) error { return d.showAddKey(v, http.StatusOK, "") }
 
@@ -101,7 +101,7 @@ func (d *Door) showAddKey(v *visit, status int, problem string) error {
 	}
 	days := field{Name: "days", Label: v.T("apikeys.days"), Type: "select"}
 	chosen := cmp.Or(v.PostFormValue("days"), "90")
-	for _, n := range lifetimes {
+	for _, n := range apiLifetimes {
 		text := strconv.Itoa(n)
 		days.Options = append(days.Options, option{text, v.T("apikeys.days.n", "n", text), text == chosen})
 	}
@@ -130,7 +130,7 @@ func (d *Door) addKey(v *visit) error {
 		return err
 	}
 	days, err := strconv.Atoi(v.PostFormValue("days"))
-	if err != nil || !slices.Contains(lifetimes, days) {
+	if err != nil || !slices.Contains(apiLifetimes, days) {
 		return errNotFound
 	}
 	k, token, err := access.New(v.PostFormValue("name"), merchant, v.PostForm["scope"], v.now.UTC().Truncate(time.Microsecond), time.Duration(days)*24*time.Hour)

@@ -31,7 +31,7 @@ func TestForeignForms(t *testing.T) {
 			if r.method() != http.MethodPost {
 				continue
 			}
-			path := strings.NewReplacer("{user}", strconv.FormatInt(u.ID, 10), "{id}", "x", "{token}", "x").Replace(r.path())
+			path := strings.NewReplacer("{user}", strconv.FormatInt(u.ID, 10), "{id}", "x", "{token}", "x", "{merchant}", "shop", "{key}", "x", "{wallet}", "till", "{method}", "upi_l", "{withdrawal}", "1").Replace(r.path())
 			b.post(path, "name", "Eve", "role", "viewer").must(t, http.StatusForbidden, "From another site")
 		}
 		b.header = http.Header{}

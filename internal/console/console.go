@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
@@ -65,6 +66,8 @@ type Config struct {
 	Log        *slog.Logger
 	// Admin is what the pages of reports and of the installation work with.
 	Admin Admin
+	// Works are what the pages of wallets, feeds, payouts and merchants work with.
+	Works Works
 }
 
 // Door serves operators and merchants.
@@ -74,6 +77,9 @@ type Door struct {
 	paper *printer
 	site  http.Handler
 	feeds pulse
+
+	imports *imports
+	testing sync.Map // merchants whose endpoints are being tried
 }
 
 // New makes a console. It fails only on files of its own that are damaged.
@@ -89,7 +95,7 @@ func New(c Config) (*Door, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Door{Config: c, langs: langs, paper: paper}
+	d := &Door{Config: c, langs: langs, paper: paper, imports: newImports()}
 	mux, err := d.mount(table, d.handlers())
 	if err != nil {
 		return nil, err
@@ -111,6 +117,9 @@ func (d *Door) handlers() handlers {
 		d.payments(),
 		d.reports(),
 		d.admin(),
+		d.works(),
+		d.payouts(),
+		d.merchantPages(),
 		d.people(),
 	} {
 		maps.Copy(all, section)

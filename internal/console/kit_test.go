@@ -17,9 +17,12 @@ import (
 
 	"github.com/pquerna/otp/totp"
 
+	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
@@ -52,6 +55,7 @@ func open(tb testing.TB) *house {
 	return openWith(tb, storetest.Setup{})
 }
 
+// openWith opens a house that is set up otherwise than usual.
 func openWith(tb testing.TB, setup storetest.Setup) *house {
 	tb.Helper()
 	h := &house{House: storetest.MustOpenHouse(tb, storetest.SQLite(tb), setup)}
@@ -59,14 +63,15 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	h.desk = staff.NewDesk(staff.Config{Store: h.Store.Staff(), Now: h.Clock.Now, Cost: cheap, Log: log})
 	var err error
 	if h.door, err = New(Config{
-		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log,
-		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Now: h.Clock.Now}),
+		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log, Works: h.works(log),
+		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Transport: postback.NewTransport(true), Now: h.Clock.Now}),
 		Admin:     h.admin(log),
 	}); err != nil {
 		tb.Fatal(err)
 	}
 	h.handler = h.door.Before(http.NotFoundHandler())
 	h.server = httptest.NewServer(h.handler)
+	tb.Cleanup(h.door.Close)
 	tb.Cleanup(h.server.Close)
 	return h
 }
@@ -88,6 +93,18 @@ func (h *house) admin(log *slog.Logger) Admin {
 		Alerts: Alerts{Ways: []string{"mail", "telegram"}, Try: func(context.Context, string) ([]notice.Tried, error) {
 			return []notice.Tried{{Way: "mail"}, {Way: "telegram", Err: errors.New("answered 401")}}, nil
 		}},
+	}
+}
+
+// works are what a gateway gives its console.
+func (h *house) works(log *slog.Logger) Works {
+	office := &payout.Office{Config: payout.Config{
+		Store: h.Store, Directory: h.Directory, RatesID: func() int64 { return storetest.RatesID }, Now: h.Clock.Now, Log: log,
+		Provider: func(*directory.PayoutDesk) (payout.Provider, error) { return nil, nil },
+	}}
+	return Works{
+		Store: h.Store, Clerk: &batch.Clerk{Office: office, Store: h.Store},
+		Importer: &intake.Importer{Desk: h.Desk, Ledger: h.Store, Payouts: office, Now: h.Clock.Now},
 	}
 }
 

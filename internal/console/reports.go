@@ -70,8 +70,8 @@ type reportHead struct {
 	exports
 }
 
-// tabs are the reports that the user may see.
-func (v *visit) tabs() (items []menuItem) {
+// reportTabs are the reports that the user may see.
+func (v *visit) reportTabs() (items []menuItem) {
 	for _, r := range reportRoutes {
 		if strings.HasSuffix(r.pattern, "/export") || r.pattern == "GET /reports/settlement" || !v.user.May(r.needs, "") && r.scope == ofInstallation {
 			continue
@@ -98,7 +98,7 @@ func (*visit) Clock(t time.Time, zone *time.Location) string {
 // object's parameter, and ids what may be chosen.
 func (v *visit) choose(of string, ids []string, name func(string) string, zone func(id string) *time.Location) (id string, p report.Period, head reportHead, err error) {
 	q := v.URL.Query()
-	head = reportHead{Tabs: v.tabs(), exports: v.exportsOf(strings.TrimPrefix(strings.TrimSuffix(v.URL.Path, "/export"), base) + "/export")}
+	head = reportHead{Tabs: v.reportTabs(), exports: v.exportsOf(strings.TrimPrefix(strings.TrimSuffix(v.URL.Path, "/export"), base) + "/export")}
 	if of != "" {
 		if len(ids) == 0 {
 			head.Empty = true
@@ -291,7 +291,7 @@ type settlementsPage struct {
 // address names, or all where the user may see everybody's.
 func (v *visit) ofSettlements() (merchant string, head reportHead, err error) {
 	ids, all := v.merchants()
-	head = reportHead{Tabs: v.tabs(), exports: v.exportsOf("/reports/settlements/export")}
+	head = reportHead{Tabs: v.reportTabs(), exports: v.exportsOf("/reports/settlements/export")}
 	merchant = v.URL.Query().Get("merchant")
 	if merchant == "" && !all {
 		merchant = ids[0]
@@ -391,7 +391,7 @@ func (d *Door) settlementReport(v *visit) error {
 		return err
 	}
 	head := reportHead{
-		Tabs: v.tabs(), Of: d.merchantName(r.Merchant), Period: r.Settlement, From: r.From, To: r.To, Zone: d.zoneOf(r.Merchant),
+		Tabs: v.reportTabs(), Of: d.merchantName(r.Merchant), Period: r.Settlement, From: r.From, To: r.To, Zone: d.zoneOf(r.Merchant),
 		exports: v.exportsOf("/reports/settlement/export"),
 	}
 	return v.show(page{Name: "report", Wide: true, Body: statementPage{reportHead: head, Report: r}})
@@ -546,7 +546,7 @@ func differences(r *report.Reconciliation) (list []difference) {
 
 // statementsOf reads of which wallet statements are compared.
 func (v *visit) statementsOf() (wallet *directory.Wallet, head reportHead, err error) {
-	head = reportHead{Tabs: v.tabs(), Zone: deposit.India, exports: v.exportsOf("/reports/reconciliation/export")}
+	head = reportHead{Tabs: v.reportTabs(), Zone: deposit.India, exports: v.exportsOf("/reports/reconciliation/export")}
 	wallets := slices.Clone(v.door.Directory.Current().Wallets)
 	slices.SortFunc(wallets, func(a, b *directory.Wallet) int { return strings.Compare(a.ID, b.ID) })
 	if len(wallets) == 0 {

@@ -43,6 +43,9 @@ type route struct {
 	// what is dangerous.
 	sure bool
 	menu bool // the page is in the menu of those who may see it
+	// upload is how many bytes of a file a form of the row may bring; 0 for forms
+	// without one.
+	upload int64
 }
 
 // table lists every route of the console, section by section. There is no way in
@@ -56,6 +59,9 @@ var table = slices.Concat(
 	paymentRoutes,
 	reportRoutes,
 	adminRoutes,
+	worksRoutes,
+	payoutRoutes,
+	merchantRoutes,
 	peopleRoutes,
 )
 

@@ -35,7 +35,7 @@ const maxForm = 128 << 10 // bytes
 // names, and shows errors as pages.
 func (d *Door) serve(r *route, next func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
-		request.Body = http.MaxBytesReader(w, request.Body, maxForm)
+		request.Body = http.MaxBytesReader(w, request.Body, maxForm+r.upload)
 		v := &visit{
 			Request: request, w: w, door: d, now: d.Now(), route: r,
 			words: d.langs.Choose("", request.Header.Get("Accept-Language")),
@@ -319,6 +319,9 @@ func (v *visit) problem(err error) (text string, ok bool) {
 	if slow, ok := errors.AsType[*staff.WaitError](err); ok {
 		v.w.Header().Set("Retry-After", strconv.Itoa(seconds(slow.Wait)))
 		return v.T("problem.wait", "seconds", strconv.Itoa(seconds(slow.Wait))), true
+	}
+	if text, ok := v.refusal(err); ok {
+		return text, true
 	}
 	for _, known := range []struct {
 		err error

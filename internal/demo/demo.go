@@ -1,6 +1,7 @@
 // Package demo is milaan to look at: a sample shop and a sandbox bank with a
 // make-believe UPI app, which speak to a real gateway only by its public
-// doors, as a merchant and a bank do.
+// doors, as a merchant and a bank do; and behind them a month of other
+// merchants' payments, for the console to show, see package month.
 package demo
 
 import (
@@ -27,6 +28,7 @@ import (
 
 	"github.com/milaan/milaan/client"
 	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
 )
@@ -57,7 +59,9 @@ type Books struct {
 type Installation struct {
 	DatabaseURL string
 	Listen      string
-	File        *apply.File // to be applied before the gateway opens
+	// Prepare brings the database to what the demo shows; to be called before the
+	// gateway opens.
+	Prepare func(context.Context, store.Store) error
 }
 
 // Options say how the demo is run.
@@ -68,8 +72,10 @@ type Options struct {
 	// ports. Empty tries 8080 to 8082 and takes free ports instead of those in
 	// use.
 	Listen string
-	// Auto plays payments and a refund through and ends.
+	// Auto plays payments and a refund through and ends; it has no month behind it.
 	Auto bool
+	// Empty leaves the month out: nobody has paid yet.
+	Empty bool
 	// Open opens the gateway. An error of listening is a *net.OpError.
 	Open func(context.Context, Installation) (Gateway, error)
 	Out  io.Writer
@@ -171,6 +177,8 @@ type stage struct {
 	database string
 	secret   string
 	gateway  Gateway
+	password string // of everybody in the console
+	others   http.Handler
 	shop     *Shop
 	bank     *Bank
 	shopAt   net.Listener
@@ -192,7 +200,7 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 	if s.bankAt, err = listen(addrs[2], tcp); err != nil {
 		return nil, fmt.Errorf("listen for the bank: %w: choose another --listen", err)
 	}
-	settings := newSettings(base(s.shopAt.Addr()))
+	settings := newSettings(base(s.shopAt.Addr()), s.busy())
 	file, err := settings.file()
 	if err != nil {
 		return nil, err
@@ -201,14 +209,18 @@ func (o Options) assemble(ctx context.Context, dir string, addrs [3]address) (_ 
 	path := filepath.ToSlash(filepath.Join(dir, "demo.db"))
 	s.database, s.secret = "sqlite://"+(&url.URL{Path: path}).EscapedPath(), settings.Secret
 	s.gateway, err = listen(addrs[0], func(addr string) (Gateway, error) {
-		return o.Open(ctx, Installation{DatabaseURL: s.database, Listen: addr, File: file})
+		return o.Open(ctx, Installation{
+			DatabaseURL: s.database, Listen: addr,
+			Prepare: func(ctx context.Context, db store.Store) error { return s.prepare(ctx, db, file) },
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	if s.shop, err = NewShop(ShopConfig{
 		Gateway: base(s.gateway.Addr()), Merchant: settings.Merchant, Secret: settings.Secret, WithdrawalKey: settings.WithdrawalKey,
-		Keys: settings.Keys, URL: settings.Shop, Bank: base(s.bankAt.Addr()), Operator: s.operator(), File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
+		Keys: settings.Keys, URL: settings.Shop, Bank: base(s.bankAt.Addr()), Operator: s.operator(), Others: s.others,
+		File: filepath.Join(dir, "shop.json"), Now: o.Now, Log: o.Log,
 	}); err != nil {
 		return nil, err
 	}
@@ -291,6 +303,7 @@ var installation string
 
 // settings are what the embedded apply file is filled in with.
 type settings struct {
+	Month                           bool // the other merchants are there
 	Merchant, Secret, WithdrawalKey string
 	Shop                            string // the origin of its pages
 	Keys                            client.Keys
@@ -303,9 +316,9 @@ type walletAccount struct {
 	VPA                               upi.VPA
 }
 
-func newSettings(shop string) settings {
+func newSettings(shop string, month bool) settings {
 	return settings{
-		Merchant: "shop", Secret: rand.Text(), WithdrawalKey: rand.Text(), Shop: shop,
+		Month: month, Merchant: "shop", Secret: rand.Text(), WithdrawalKey: rand.Text(), Shop: shop,
 		Keys: client.Keys{AccessKey: rand.Text(), PrivateKey: rand.Text(), WebhookSecret: rand.Text()},
 		Accounts: []walletAccount{
 			{Wallet: "main", Method: "upi_l", Name: "Sample Shop", VPA: "sample.shop@sandbox", Feed: "bank-main", Token: rand.Text()},
@@ -316,7 +329,7 @@ func newSettings(shop string) settings {
 
 // file is the installation as an apply file.
 func (s settings) file() (*apply.File, error) {
-	t, err := template.New("demo.yaml").Parse(installation)
+	t, err := template.New("demo.yaml").Funcs(template.FuncMap{"secret": rand.Text}).Parse(installation)
 	if err != nil {
 		return nil, err
 	}

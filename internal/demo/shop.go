@@ -34,9 +34,11 @@ type ShopConfig struct {
 	URL           string      // base URL of the shop itself: payers come back to it
 	Bank          string      // base URL of the sandbox bank, for the link to its UPI app
 	Operator      string      // what a command of the gateway's operator begins with, to be shown: milaan
-	File          string      // where the orders are kept
-	Now           func() time.Time
-	Log           *slog.Logger
+	// Others are the other merchants' servers, at /merchants/; nil where there are none.
+	Others http.Handler
+	File   string // where the orders are kept
+	Now    func() time.Time
+	Log    *slog.Logger
 }
 
 // Shop is a merchant of the gateway. It learns of money only by postback.

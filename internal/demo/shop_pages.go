@@ -57,6 +57,9 @@ func (s *Shop) Handler() http.Handler {
 		http.ServeFileFS(w, r, web, "web/embed.js")
 	})
 	mux.HandleFunc("POST /postback", pages.postback)
+	if s.config.Others != nil {
+		mux.Handle("/merchants/", s.config.Others)
+	}
 	mux.HandleFunc("GET /style.css", style)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		pages.fail(w, r, http.StatusNotFound, errNoPage)

@@ -401,6 +401,7 @@ func (s *stage) welcome() error {
 		{"Sample shop", t.style(cyan, base(s.shopAt.Addr()))},
 		{"Sandbox bank", t.style(cyan, base(s.bankAt.Addr()))},
 		{"Gateway", base(s.gateway.Addr())},
+		{"Console", t.style(cyan, s.console())},
 		{"Metrics", base(s.gateway.AdminAddr()) + "/metrics"},
 		{"Data", data},
 	} {
@@ -416,8 +417,25 @@ func (s *stage) welcome() error {
 	t.printf("     What waits for a person: %s review list\n", s.operator())
 	t.printf("  6. Get your money back, from a paid order's page: the account's last digits choose what its bank does.\n")
 	t.printf("     The cups' refund waits for a person: %s payout list\n", s.operator())
+	s.invite(t)
 	t.printf("\n%s\n", t.style(bold, "Or call the API yourself"))
 	t.printf("  curl -H 'Authorization: Bearer %s' %s/api/v1/payment-systems/available\n", s.secret, base(s.gateway.Addr()))
 	t.printf("\nmilaan demo --auto plays payments and a refund through by itself. Ctrl-C ends the demo.\n")
 	return t.err
+}
+
+// invite prints who can sign in to the console.
+func (s *stage) invite(t *terminal) {
+	t.printf("\n%s\n", t.style(bold, "Look at the console"))
+	if s.busy() {
+		t.printf("  A month of four made-up merchants is behind it, for every page to show something.\n")
+	}
+	t.printf("  Sign in at %s with the password “%s” as\n", s.console(), t.style(cyan, s.password))
+	for _, p := range s.people() {
+		role := string(p.Grant.Role)
+		if p.Grant.Merchant != "" {
+			role += " of " + p.Grant.Merchant
+		}
+		t.printf("    %-32s %s\n", p.Email, role)
+	}
 }

@@ -23,6 +23,10 @@ type Statement struct {
 	Lines            int
 	ImportedAt       time.Time
 	Actor            string
+	// Problems are what the file says of itself and its lines do not bear out.
+	Problems []string
+	// Done says that it was imported to its end.
+	Done bool
 }
 
 // StatementLine is a line of a statement and what became of it. Every line is

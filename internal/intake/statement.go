@@ -69,6 +69,9 @@ type File struct {
 	Actor  string
 	// Progress is told how many of how many lines are done; nil for nobody.
 	Progress func(done, of int)
+	// Begun is told of the statement once it is read and kept, before its first line
+	// is booked; nil for nobody.
+	Begun func(feed.Statement)
 }
 
 // Imported is what became of a statement. The counts add up to Read.
@@ -131,9 +134,13 @@ func (i *Importer) Import(ctx context.Context, f *directory.Feed, w *directory.W
 	result.Statement = feed.Statement{
 		Wallet: w.ID, Feed: f.ID, Digest: digest, Name: storable(file.Name), Layout: strings.TrimSpace(s.Bank + " " + string(s.Format)),
 		From: s.From, To: s.To, Opening: s.Opening, Closing: s.Closing, Lines: s.Rows, ImportedAt: now.UTC().Truncate(time.Microsecond), Actor: file.Actor,
+		Problems: s.Problems,
 	}
 	if result.Statement.ID, err = i.Ledger.KeepStatement(ctx, &result.Statement); err != nil {
 		return result, err
+	}
+	if file.Begun != nil {
+		file.Begun(result.Statement)
 	}
 	run := importing{Importer: i, feed: f, wallet: w, file: file, of: s.Rows, result: &result, twins: make(map[[sha256.Size]byte]int), undone: make(map[upi.UTR]money.Paise)}
 	if err := run.all(ctx, s); err != nil {

@@ -172,6 +172,41 @@ type Credits struct {
 	Look   int // as of deposits; with a wallet only
 }
 
+// Lines are what of a statement's lines is asked for, in the file's order.
+type Lines struct {
+	Statement int64
+	// Open asks for those alone that stand nowhere in the books.
+	Open  bool
+	After int // the number of the line before
+	Limit int
+}
+
+// BookedLine is a line of a statement, and where it is a credit how that stands now.
+type BookedLine struct {
+	feed.StatementLine
+	Credit deposit.CreditState
+}
+
+// LineCounts are the lines of a statement by what became of them, when it was
+// imported to its end.
+type LineCounts struct {
+	Results map[feed.Result]int64 `json:"results"`
+	Matched int64                 `json:"matched"` // credits among them that were a deposit's
+}
+
+// Messages are what of a feed's messages is asked for, the newest first.
+type Messages struct {
+	Feed  string
+	After int64 // a message's number; 0 for the first page
+	Limit int
+}
+
+// WalletBook is what the books have on a wallet.
+type WalletBook struct {
+	Balance money.Paise
+	LastAt  time.Time // the bank's time of its newest credit; zero where it has none
+}
+
 // Store reads lists.
 type Store interface {
 	// ListDeposits gives a page of deposits.
@@ -192,5 +227,24 @@ type Store interface {
 	ListCredits(ctx context.Context, q Credits) (Page[*deposit.Credit], error)
 	// FindStatement returns a wallet's statement, or ErrNone.
 	FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error)
+	// StatementByID returns a statement, also one that was not imported to its end,
+	// or ErrNone.
+	StatementByID(ctx context.Context, id int64) (feed.Statement, error)
+	// NewestStatements gives the statements of a wallet, or of all where that is
+	// empty, also those that were not imported to their end, by their numbers from
+	// the newest on: those before the given one, or all where that is 0.
+	NewestStatements(ctx context.Context, wallet string, before int64, limit int) ([]feed.Statement, error)
+	// StatementLines gives a page of a statement's lines.
+	StatementLines(ctx context.Context, q Lines) ([]BookedLine, error)
+	// LastLine gives the number of the last line that is in the books; 0 before.
+	LastLine(ctx context.Context, statement int64) (int, error)
+	// CountLines counts a statement's lines.
+	CountLines(ctx context.Context, statement int64) (LineCounts, error)
+	// ListMessages gives a page of a feed's messages.
+	ListMessages(ctx context.Context, q Messages) (Page[deposit.KeptMessage], error)
+	// FindMessage returns a message, or ErrNone.
+	FindMessage(ctx context.Context, id int64) (deposit.KeptMessage, error)
+	// WalletBooks gives what the books have on wallets, by their ids.
+	WalletBooks(ctx context.Context, wallets []string) (map[string]WalletBook, error)
 	Finder
 }

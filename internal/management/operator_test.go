@@ -103,6 +103,17 @@ func TestInstallationComesAndGoes(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &doc); err != nil {
 		t.Fatal(err)
 	}
+	// So does each object by itself, as the console changes them.
+	plain, err := apply.Edit(t.Context(), o.Store, apply.Options{Now: o.Clock.Now}, func(c *directory.Contents) (any, error) {
+		one := apply.InstallationOf(c)
+		for i := range one.Merchants {
+			one.Merchants[i].Webhooks = nil // which stay, where nothing is said of them
+		}
+		return map[string]any{"merchants": one.Merchants, "methods": one.Methods, "wallets": one.Wallets, "feeds": one.Feeds, "rules": one.Rules, "payouts": one.Payouts}, nil
+	})
+	if err != nil || !plain.Empty() {
+		t.Errorf("objects by themselves change %+v, %v", plain, err)
+	}
 	for kind, objects := range doc {
 		list, _ := objects.([]any)
 		if len(list) == 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
 	"reflect"
@@ -17,9 +18,11 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 	"github.com/knadh/koanf/providers/file"
 	"github.com/knadh/koanf/v2"
+	"golang.org/x/crypto/acme"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/money"
@@ -32,8 +35,16 @@ type Config struct {
 	DatabaseURL string           `koanf:"database_url" help:"Database: sqlite://FILE or postgres://USER@HOST/DATABASE."`
 	SecretKey   directory.Secret `koanf:"secret_key" help:"Key that secrets are sealed with: 32 bytes in base64. Made on first start and kept beside the database where absent."`
 
-	Listen      string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
-	AdminListen string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+	Listen         string `koanf:"listen" help:"Address of the API, the feeds and the payment window."`
+	AdminListen    string `koanf:"admin_listen" help:"Address of metrics, health and profiling: keep it private."`
+	TrustedProxies string `koanf:"trusted_proxies" help:"Networks of your own proxies, separated by commas: 10.1.2.0/24. Their X-Forwarded-For tells who a request is from."`
+	TLS            string `koanf:"tls" help:"off: a proxy ends TLS, or nobody does. acme: listen takes HTTPS alone, with certificates fetched and renewed by themselves."`
+	TLSHosts       string `koanf:"tls_hosts" help:"Names to have certificates for beside those of merchants' domains and the console's, separated by commas."`
+	RedirectListen string `koanf:"redirect_listen" help:"Address that sends http:// to https:// and answers the authority's questions, such as :80; none where empty."`
+	ACMEEmail      string `koanf:"acme_email" help:"Where the authority writes about certificates: needed for tls = acme."`
+	ACMEDirectory  string `koanf:"acme_directory" help:"Address of the authority's ACME directory."`
+	ACMECache      string `koanf:"acme_cache" help:"Folder that certificates and their keys are kept in; certificates beside an embedded database where empty."`
+	ACMECA         string `koanf:"acme_ca" help:"File with the root certificate (PEM) of a private authority's own address."`
 	// MaxConnections keeps strangers from using up the process's file
 	// descriptors, which postbacks and the database need as well.
 	MaxConnections int `koanf:"max_connections" help:"Connections that are served at once; more wait."`
@@ -117,6 +128,8 @@ func DefaultConfig() Config {
 		DatabaseURL:        "sqlite://milaan.db",
 		Listen:             "127.0.0.1:8080",
 		AdminListen:        "127.0.0.1:9090",
+		TLS:                tlsOff,
+		ACMEDirectory:      acme.LetsEncryptURL,
 		MaxConnections:     4096,
 		PostbackFirstRetry: 5 * time.Second,
 		AttemptsKeep:       30 * 24 * time.Hour,
@@ -150,6 +163,55 @@ const (
 // envPrefix starts every setting's name in the environment.
 const envPrefix = "MILAAN_"
 
+// fileSuffix after a setting's name, in the file and the environment, names a
+// file that holds the value: a secret that systemd, Docker or Kubernetes hands
+// over.
+const fileSuffix = "_file"
+
+// readFiles puts what files hold in the place of their names. Its error never
+// shows what one holds.
+func readFiles(k *koanf.Koanf) error {
+	for _, name := range k.Keys() {
+		setting, named := strings.CutSuffix(name, fileSuffix)
+		if !named {
+			continue
+		}
+		if k.Exists(setting) {
+			return fmt.Errorf("both %s and %s are set: leave one out", setting, name)
+		}
+		value, err := os.ReadFile(k.String(name))
+		if err != nil {
+			return fmt.Errorf("%s: %w: may this user read it?", name, err)
+		}
+		k.Delete(name)
+		if err := k.Set(setting, strings.TrimRight(string(value), "\r\n")); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// SettingFiles are the files that settings come from, by setting, as the
+// settings file and the environment name them (fileSuffix). What can't be read
+// is left out: LoadConfig reports it.
+func SettingFiles(path string) map[string]string {
+	files := make(map[string]string)
+	k := koanf.New(".")
+	if path != "" && k.Load(file.Provider(path), toml.Parser()) == nil {
+		for _, s := range Settings() {
+			if named := k.String(s.Name + fileSuffix); named != "" {
+				files[s.Name] = named
+			}
+		}
+	}
+	for _, s := range Settings() {
+		if named := os.Getenv(envPrefix + strings.ToUpper(s.Name+fileSuffix)); named != "" {
+			files[s.Name] = named
+		}
+	}
+	return files
+}
+
 // LoadConfig reads the settings: a flag wins over the environment, which wins
 // over the TOML file, which wins over the defaults. Path may be empty; flags
 // are by setting name.
@@ -165,21 +227,31 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
 		}
 		for _, name := range k.Keys() {
-			if !known[name] {
+			if !known[strings.TrimSuffix(name, fileSuffix)] {
 				return Config{}, fmt.Errorf("settings file %s: there is no setting %q: see docs/settings.md", path, name)
 			}
 			sources[name] = fromFile
 		}
+		if err := readFiles(k); err != nil {
+			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
+		}
 	}
+	environment := koanf.New(".")
 	fromEnv := env.Provider(".", env.Opt{Prefix: envPrefix, TransformFunc: func(name, value string) (string, any) {
 		name = strings.ToLower(strings.TrimPrefix(name, envPrefix))
-		if !known[name] {
+		if !known[strings.TrimSuffix(name, fileSuffix)] {
 			return "", nil // tools and tests have variables of their own
 		}
 		sources[name] = fromEnvironment
 		return name, value
 	}})
-	if err := k.Load(fromEnv, nil); err != nil {
+	if err := environment.Load(fromEnv, nil); err != nil {
+		return Config{}, fmt.Errorf("read the environment: %w", err)
+	}
+	if err := readFiles(environment); err != nil {
+		return Config{}, fmt.Errorf("environment: %w", err)
+	}
+	if err := k.Merge(environment); err != nil {
 		return Config{}, fmt.Errorf("read the environment: %w", err)
 	}
 	given := make(map[string]any, len(flags))
@@ -230,6 +302,9 @@ func (c Config) validate() error {
 	if _, err := c.noticeSenders(nil); err != nil {
 		errs = append(errs, err)
 	}
+	if err := c.validateTLS(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := c.validateConsole(); err != nil {
 		errs = append(errs, err)
 	}
@@ -260,18 +335,17 @@ func (c Config) validateConsole() error {
 }
 
 // postbackAllow are the networks of postback_allow.
-func (c Config) postbackAllow() (networks []netip.Prefix, err error) {
-	for text := range strings.SplitSeq(c.PostbackAllow, ",") {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
-		}
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			return nil, fmt.Errorf("postback_allow: %q is no network: write it as 10.1.2.0/24 or 10.1.2.3/32", text)
-		}
-		networks = append(networks, network.Masked())
+func (c Config) postbackAllow() ([]netip.Prefix, error) {
+	return networks("postback_allow", c.PostbackAllow)
+}
+
+// PostbackTransport is what postbacks go out by.
+func (c Config) PostbackTransport() (*http.Transport, error) {
+	allowed, err := c.postbackAllow()
+	if err != nil {
+		return nil, err
 	}
-	return networks, nil
+	return postback.NewTransport(c.AllowPrivateTargets, allowed...), nil
 }
 
 func (c Config) policy() deposit.Policy {

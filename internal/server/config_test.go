@@ -60,6 +60,46 @@ func TestSettingsRefused(t *testing.T) {
 	}
 }
 
+func TestSettingsFromFiles(t *testing.T) {
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("a passphrase of more than thirty-two bytes\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, load := range map[string]func(t *testing.T) (server.Config, error){
+		"file": func(*testing.T) (server.Config, error) {
+			return server.LoadConfig(writeSettings(t, "secret_key_file = \""+key+"\""), nil)
+		},
+		"environment wins over the file's value": func(t *testing.T) (server.Config, error) {
+			t.Helper()
+			t.Setenv("MILAAN_SECRET_KEY_FILE", key)
+			return server.LoadConfig(writeSettings(t, "secret_key = \"another passphrase of more than thirty-two bytes\""), nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := load(t)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.SecretKey.Reveal(); got != "a passphrase of more than thirty-two bytes" {
+				t.Errorf("the key is not the file's: %d bytes", len(got))
+			}
+		})
+	}
+	t.Setenv("MILAAN_SECRET_KEY_FILE", key)
+	t.Setenv("MILAAN_SECRET_KEY", "x")
+	if _, err := server.LoadConfig("", nil); err == nil || !strings.Contains(err.Error(), "leave one out") {
+		t.Errorf("both a value and its file: %v", err)
+	}
+	t.Setenv("MILAAN_SECRET_KEY_FILE", key+".gone")
+	t.Setenv("MILAAN_SECRET_KEY", "")
+	if err := os.Unsetenv("MILAAN_SECRET_KEY"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.LoadConfig("", nil); err == nil || !strings.Contains(err.Error(), "secret_key_file") {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
 func TestSettingsSecretStaysHidden(t *testing.T) {
 	t.Setenv("MILAAN_SECRET_KEY", "do not print this, whatever happens")
 	c, err := server.LoadConfig("", nil)

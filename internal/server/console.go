@@ -10,6 +10,7 @@ import (
 
 	"github.com/milaan/milaan/internal/console"
 	"github.com/milaan/milaan/internal/notice"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
@@ -36,10 +37,14 @@ func (g *Gateway) openConsole() error {
 	door, err := console.New(console.Config{
 		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Deposits: g.desk, Postbacks: g.control,
 		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log, Admin: g.consoleAdmin(),
+		Works: console.Works{
+			Store: g.store, Importer: g.importer, Clerk: &batch.Clerk{Office: g.office, Store: g.store},
+		},
 	})
 	if err != nil {
 		return err
 	}
+	g.console = door
 	g.door = door.Before(g.door)
 	return nil
 }
@@ -102,10 +107,14 @@ func (c Config) ConsoleOrigin(listen string) string {
 	if c.ConsoleHost != "" {
 		return "https://" + c.ConsoleHost
 	}
+	scheme := "http://"
+	if c.TLS != tlsOff {
+		scheme = "https://"
+	}
 	// Passkeys need a name, and this machine has one.
 	host, port, err := net.SplitHostPort(listen)
 	if addr := net.ParseIP(host); err == nil && (host == "" || addr != nil && (addr.IsLoopback() || addr.IsUnspecified())) {
 		listen = net.JoinHostPort("localhost", port)
 	}
-	return "http://" + listen
+	return scheme + listen
 }

@@ -9,6 +9,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -20,11 +21,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/milaan/milaan/internal/api"
+	"github.com/milaan/milaan/internal/console"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
@@ -60,6 +63,9 @@ type Tools struct {
 	Importer *intake.Importer
 	Store    store.Store // the caller closes it
 }
+
+// Clerk pays withdrawals by files.
+func (t *Tools) Clerk() *batch.Clerk { return &batch.Clerk{Office: t.Office, Store: t.Store} }
 
 // OpenTools opens the database the settings name, and makes tools for it.
 func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) {
@@ -125,6 +131,7 @@ type Gateway struct {
 	control   *postback.Control
 	intake    *intake.Reader
 	office    *payout.Office
+	importer  *intake.Importer
 	outside   http.RoundTripper // for what the operator's settings name
 	feeds     *feedGauges
 	payouts   *payoutGauges
@@ -133,12 +140,17 @@ type Gateway struct {
 	registry  *prometheus.Registry
 	window    *window.Door
 	staff     *staff.Desk
+	console   *console.Door // nil where it is off
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
 	lock      *flock.Flock // of an embedded database, which has one gateway
 	public    net.Listener
 	admin     net.Listener
+
+	proxies      []netip.Prefix
+	certificates *certificates // nil where a proxy ends TLS
+	plain        net.Listener  // redirects to HTTPS; nil where nothing does
 }
 
 // Open opens the database and the listeners, so that what is wrong with either
@@ -158,6 +170,12 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 	if err := g.assemble(ctx); err != nil {
 		return nil, errors.Join(err, g.Close())
 	}
+	if g.proxies, err = networks("trusted_proxies", c.TrustedProxies); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
+	if err := g.openCertificates(location); err != nil {
+		return nil, errors.Join(err, g.Close())
+	}
 	var listen net.ListenConfig
 	if g.public, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_LISTEN to a free address such as 127.0.0.1:8080", err), g.Close())
@@ -165,6 +183,12 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 	g.public = netutil.LimitListener(g.public, c.MaxConnections)
 	if g.admin, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_ADMIN_LISTEN to a free address such as 127.0.0.1:9090", err), g.Close())
+	}
+	if c.RedirectListen != "" {
+		if g.plain, err = listen.Listen(ctx, "tcp", c.RedirectListen); err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: set MILAAN_REDIRECT_LISTEN to a free address such as :80", err), g.Close())
+		}
+		g.plain = netutil.LimitListener(g.plain, c.MaxConnections)
 	}
 	return g, nil
 }
@@ -235,10 +259,11 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if g.intake, err = intake.New(net.DefaultResolver.LookupTXT, time.Now); err != nil {
 		return err
 	}
+	g.importer = &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now}
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
-		Intake: g.intake, Importer: &intake.Importer{Desk: g.desk, Ledger: g.store, Payouts: g.office, Now: time.Now},
+		Intake: g.intake, Importer: g.importer,
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -267,6 +292,14 @@ func (g *Gateway) registerRates() error {
 	}, func() float64 { return time.Since(g.rates.Current().AsOf).Seconds() }))
 }
 
+// RedirectAddr is where http:// is sent to https:// from; nil where nothing does.
+func (g *Gateway) RedirectAddr() net.Addr {
+	if g.plain == nil {
+		return nil
+	}
+	return g.plain.Addr()
+}
+
 // Addr is where the doors listen.
 func (g *Gateway) Addr() net.Addr { return g.public.Addr() }
 
@@ -279,7 +312,7 @@ func (g *Gateway) Store() store.Store { return g.store }
 // Close releases what Open took, of a gateway that does not run.
 func (g *Gateway) Close() error {
 	var errs []error
-	for _, l := range []net.Listener{g.public, g.admin} {
+	for _, l := range []net.Listener{g.public, g.admin, g.plain} {
 		if l != nil {
 			errs = append(errs, l.Close())
 		}
@@ -320,8 +353,16 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send reports", reportEvery, g.reporting()}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
-	public := g.httpServer(g.door)
+	public := g.httpServer(&front{g.proxies, g.door})
 	public.RegisterOnShutdown(g.window.Close)
+	plain := g.httpServer(&front{next: g.redirect()})
+	if g.plain != nil {
+		stage.Go(func() error { defer closeDoors(); return serve(plain, g.plain) })
+	}
+	if g.certificates != nil {
+		public.TLSConfig = g.certificates.config()
+		backstage.Go(func() error { return g.certificates.keep(doors) })
+	}
 	admin := g.httpServer(g.adminHandler())
 	stage.Go(func() error { defer closeDoors(); return serve(public, g.public) })
 	stage.Go(func() error { defer closeDoors(); return serve(admin, g.admin) })
@@ -333,7 +374,10 @@ func (g *Gateway) Run(ctx context.Context) error {
 	g.log.InfoContext(ctx, "milaan is stopping")
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
 	defer cancel()
-	err := errors.Join(public.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	err := errors.Join(public.Shutdown(stopping), plain.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
+	if g.console != nil {
+		g.console.Close()
+	}
 	closeDesk()
 	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
 }
@@ -349,7 +393,11 @@ func (g *Gateway) postman() *intake.Postman {
 }
 
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	listen := s.Serve
+	if s.TLSConfig != nil {
+		listen = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := listen(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

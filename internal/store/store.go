@@ -22,6 +22,7 @@ import (
 	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payment"
 	"github.com/milaan/milaan/internal/payout"
+	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/internal/report"
 	"github.com/milaan/milaan/internal/seal"
@@ -45,6 +46,7 @@ type Store interface {
 	lookup.Reviews
 	lookup.Overviews
 	payout.Store
+	batch.Store
 	settlement.Store
 	lookup.AuditLog
 	report.Store
@@ -187,4 +189,14 @@ func Restore(ctx context.Context, l Location, key seal.Key, from io.Reader, how 
 		return summary, err
 	}
 	return backup.Summary{Header: r.Header, Trailer: *r.Trailer()}, nil
+}
+
+// Inspect looks at a database and changes nothing, where Open would make it and
+// migrate it. Where there is no file of an embedded one the error is
+// fs.ErrNotExist.
+func Inspect(ctx context.Context, l Location) (records.Condition, error) {
+	if l.Embedded() {
+		return sqlite.Inspect(ctx, l.Path)
+	}
+	return postgres.Inspect(ctx, l.url)
 }

@@ -1,6 +1,9 @@
 package store_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -67,5 +70,35 @@ func TestParseLocation(t *testing.T) {
 	}
 	if l, _ := store.ParseLocation("sqlite:///var/lib/milaan/milaan.db"); l.KeyFile() != filepath.FromSlash("/var/lib/milaan/milaan.key") {
 		t.Errorf("the key is kept in %s", l.KeyFile())
+	}
+}
+
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	for _, engine := range []func(testing.TB) *storetest.Database{storetest.SQLite, storetest.Postgres} {
+		db := engine(t)
+		l, err := store.ParseLocation(db.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.Open(t) // which migrates it
+		c, err := store.Inspect(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Schema == 0 || c.Schema != c.Wanted || c.ReadOnly || c.Size == 0 || l.Embedded() != c.Clock.IsZero() || l.Embedded() != (c.Free > 0) {
+			t.Errorf("the condition is %+v", c)
+		}
+	}
+	none := filepath.Join(t.TempDir(), "none.db")
+	l, err := store.ParseLocation("sqlite://" + none)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Inspect(t.Context(), l); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of no database it is said: %v", err)
+	}
+	if _, err := os.Stat(none); err == nil {
+		t.Error("looking made a database")
 	}
 }

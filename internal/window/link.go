@@ -6,10 +6,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -77,11 +80,45 @@ type linkError struct{ field string }
 
 func (e *linkError) Error() string { return "the link's " + e.field + " is not valid" }
 
+// ErrLink is wrapped by errors of links that no payer should be given; the text
+// says which parameter is wrong.
+var ErrLink = errors.New("such a link can't be opened")
+
+// Unwrap gives ErrLink.
+func (*linkError) Unwrap() error { return ErrLink }
+
+// CheckLink reports whether a merchant's payers could open a link with these
+// parameters; the error wraps [ErrLink].
+func CheckLink(query url.Values, m *directory.Merchant, dir *directory.Snapshot) error {
+	l := &link{query: query, merchant: m, dir: dir}
+	_, err := l.read()
+	return err
+}
+
+// ErrReturn: payers are not led to such an address.
+var ErrReturn = errors.New("payers are led back to https addresses alone, without user or password, of at most 2048 characters")
+
+// CheckReturn reports whether payers may be led to an address, or fails with
+// [ErrReturn].
+func CheckReturn(address string) error {
+	if len(address) > maxURL || !safeURL(address, false) {
+		return ErrReturn
+	}
+	return nil
+}
+
+// ExpiresParameter is a link's parameter after which it opens no new payment: in
+// seconds since 1970 (docs/window.md). Like every part of a link it can be changed
+// by whoever has the link: it ends an offer, and locks nothing.
+const ExpiresParameter = "expires_at"
+
 // Longest parameters (protocol, sections 2 to 4), in characters.
 const (
 	maxText   = 190
 	maxAmount = 256
 	maxURL    = 2048
+
+	lastMoment = 253402300799 // the end of the year 9999, in seconds since 1970
 )
 
 // link reads the parameters of a payment link.
@@ -89,16 +126,19 @@ type link struct {
 	query    url.Values
 	merchant *directory.Merchant
 	dir      *directory.Snapshot
-	langs    *words.Languages
+	langs    *words.Languages // nil takes any
 	// loopback allows http to this machine: local use.
 	loopback bool
 	wrong    string // the first parameter that is not valid
+	// expires is when the link ends; zero for never.
+	expires time.Time
 }
 
 // parameters are all that a link is read for.
 var parameters = []string{
 	"merchant", "label", "currency_code", "lang", "wallet_type", "custom_transaction_id", "fixed_amount",
 	"payment_url_success_id", "payment_url_pending_id", "payment_url_fail_id", "success_url", "pending_url", "fail_url",
+	ExpiresParameter,
 }
 
 // read makes a payment of the link; it has no token yet. The error is a
@@ -118,6 +158,7 @@ func (l *link) read() (payment.Payment, error) {
 		Method:   l.method(),
 		Amount:   l.amount(),
 	}
+	l.end()
 	p.MethodFixed, p.AmountFixed = p.Method != "", p.Amount > 0
 	if p.Label == "" {
 		l.refuse("label")
@@ -159,11 +200,25 @@ func (l *link) currency() money.Currency {
 
 func (l *link) lang() string {
 	lang := l.query.Get("lang")
-	if lang != "" && l.langs.ByTag(lang) == nil {
+	if lang != "" && l.langs != nil && l.langs.ByTag(lang) == nil {
 		l.refuse("lang")
 		return ""
 	}
 	return lang
+}
+
+// end reads when the link ends.
+func (l *link) end() {
+	text := l.query.Get(ExpiresParameter)
+	if text == "" {
+		return
+	}
+	seconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || seconds <= 0 || seconds > lastMoment {
+		l.refuse(ExpiresParameter)
+		return
+	}
+	l.expires = time.Unix(seconds, 0).UTC()
 }
 
 // method reads wallet_type. One that is switched off is still a good link: the

@@ -248,6 +248,8 @@ func (d *Door) fail(v *visit, err error) {
 	case errors.Is(err, deposit.ErrBusy), errors.Is(err, deposit.ErrTooMany), errors.Is(err, deposit.ErrClosed):
 		d.fail(v, &slowError{http.StatusServiceUnavailable, 2 * time.Second})
 		return
+	case errors.Is(err, errOver):
+		say(http.StatusGone, "error.over")
 	case errors.Is(err, errUsed):
 		say(http.StatusConflict, "error.used")
 	case errors.Is(err, errForeign):
@@ -297,6 +299,9 @@ func (d *Door) open(v *visit) error {
 	if err := d.spend(v, d.opens, p.Label); err != nil {
 		return err
 	}
+	if err := d.inTime(v, l.expires, deposit.CustomKey{Merchant: m.ID, CustomID: query.Get("custom_transaction_id")}); err != nil {
+		return err
+	}
 	p.Token, p.Reference = rand.Text(), payment.NewReference()
 	p.CreatedAt = v.now.UTC().Truncate(time.Microsecond)
 	opened, err := d.Store.OpenPayment(v.Context(), p)
@@ -317,6 +322,24 @@ func (d *Door) open(v *visit) error {
 	}
 	v.w.Header().Set("Content-Location", v.here())
 	return d.look(v)
+}
+
+// errOver: the link's time is up.
+var errOver = errors.New("the link's time is up")
+
+// inTime lets a link through that has not ended, and one whose payment the payer
+// has told of: the payer sees what became of it.
+func (d *Door) inTime(v *visit, expires time.Time, key deposit.CustomKey) error {
+	if expires.IsZero() || v.now.Before(expires) {
+		return nil
+	}
+	if key.CustomID != "" {
+		_, err := d.Store.FindClaimByKey(v.Context(), key)
+		if err == nil || !errors.Is(err, deposit.ErrNoClaim) {
+			return err
+		}
+	}
+	return errOver
 }
 
 // sameLink reports whether a link that was opened before is this one: nobody

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"fmt"
 	"html"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
@@ -232,6 +234,28 @@ func TestLinkTwice(t *testing.T) {
 	if err != nil || claim.Via != "window" || claim.Addr.String() != "203.0.113.7" {
 		t.Errorf("the claim is %+v, %v", claim, err)
 	}
+}
+
+// TestLinkEnds: from its end on a link opens no new payment; who gave the UTR
+// still sees what became of it.
+func TestLinkEnds(t *testing.T) {
+	t.Parallel()
+	p := open(t, nil)
+	ends := fmt.Sprintf("&expires_at=%d", p.Clock.Now().Add(time.Hour).Unix())
+	link := func(id string) string { return "/pay?merchant=shop&" + fixed + id + ends }
+	here := p.mustOpen(fixed + "paid" + ends)
+	p.mustOpen(fixed + "idle" + ends)
+	p.mustPost(here, "utr", "utr", "000000000001")
+	for _, end := range []string{"x", "-1", "0", "99999999999999999999", "1.5"} {
+		p.mustSay(p.get("/pay?merchant=shop&"+fixed+"c1&expires_at="+end), 400, "expires_at")
+	}
+	p.mustSay(p.get(link("c1")+"&expires_at=9999999999"), 400, "expires_at")
+	p.Clock.Advance(time.Hour)
+	p.mustSay(p.get(link("new")), 410, "The time of this payment link is up")
+	p.mustSay(p.get(link("idle")), 410, "The time of this payment link is up")
+	p.mustSay(p.get("/pay?merchant=shop&"+strings.TrimSuffix(fixed, "&custom_transaction_id=")+ends), 410, "is up")
+	p.mustSay(p.get(link("paid")), 200, "Waiting for the bank")
+	p.mustPage(here, 200, "Waiting for the bank") // the payment's own address stays
 }
 
 // TestClaimOfAnother: a custom_transaction_id that the merchant's server used

@@ -7,12 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/ledger"
+	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/money"
 	"github.com/milaan/milaan/upi"
@@ -105,6 +108,62 @@ func (r *Records) Inbox(ctx context.Context, of string, after int64, limit int) 
 	}, `SELECT `+inboxColumns+` FROM messages WHERE result IN ('unparsed', 'no_utr', 'refused') AND id > $1 AND (feed = $2 OR $2 = '')
 		ORDER BY id LIMIT $3`, after, of, limit)
 	return list, err
+}
+
+// ListMessages gives a page of a feed's messages, see lookup.Store. Messages have
+// no index of feeds: the walk looks at so many at most.
+func (r *Records) ListMessages(ctx context.Context, ask lookup.Messages) (page lookup.Page[deposit.KeptMessage], err error) {
+	newest := int64(math.MaxInt64)
+	if ask.After != 0 {
+		newest = ask.After
+	}
+	var last int64
+	err = r.Read.QueryRowContext(ctx, fmt.Sprintf(`SELECT id FROM messages WHERE id < $1 ORDER BY id DESC LIMIT 1 OFFSET %d`, mostLookedAt-1), newest).Scan(&last)
+	switch {
+	case err == nil:
+		page.Next = &lookup.Place{ID: last}
+	case !errors.Is(err, sql.ErrNoRows):
+		return page, fmt.Errorf("list messages: %w", err)
+	}
+	var q query
+	q.and("id < $ AND id >= $", newest, last)
+	// Not by the index of digests, which would have all of the feed's sorted.
+	q.and("feed || '' = $", ask.Feed)
+	err = each(ctx, r.Read, func(row Row) error {
+		m, err := r.scanMessage(row)
+		page.Items = append(page.Items, m)
+		return err
+	}, fmt.Sprintf(`SELECT %s FROM messages WHERE %s ORDER BY id DESC LIMIT %d`, inboxColumns, &q, ask.Limit+1), q.args...)
+	if err != nil {
+		return page, fmt.Errorf("list messages: %w", err)
+	}
+	if len(page.Items) > ask.Limit {
+		page.Items = page.Items[:ask.Limit]
+		page.Next = &lookup.Place{ID: page.Items[ask.Limit-1].ID}
+	}
+	return page, nil
+}
+
+// FindMessage returns a message, see lookup.Store.
+func (r *Records) FindMessage(ctx context.Context, id int64) (deposit.KeptMessage, error) {
+	return foundOne(r.scanMessage(r.Read.QueryRowContext(ctx, `SELECT `+inboxColumns+` FROM messages WHERE id = $1`, id)))
+}
+
+// WalletBooks gives what the books have on wallets, see lookup.Store.
+func (r *Records) WalletBooks(ctx context.Context, wallets []string) (map[string]lookup.WalletBook, error) {
+	books := make(map[string]lookup.WalletBook, len(wallets))
+	for _, id := range wallets {
+		var balance, lastAt int64
+		err := r.Read.QueryRowContext(ctx, `SELECT COALESCE(MAX(balance), 0) FROM accounts WHERE code = $1`, ledger.WalletCode(id)).Scan(&balance)
+		if err == nil {
+			err = r.Read.QueryRowContext(ctx, `SELECT COALESCE(MAX(booked_at), 0) FROM credits WHERE wallet = $1`, id).Scan(&lastAt)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the books of wallet %s: %w", id, err)
+		}
+		books[id] = lookup.WalletBook{Balance: money.Paise(balance), LastAt: Time(lastAt)}
+	}
+	return books, nil
 }
 
 // DropMessages empties up to limit messages that came before a time, and says

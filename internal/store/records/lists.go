@@ -503,17 +503,5 @@ func (r *Records) ListCredits(ctx context.Context, ask lookup.Credits) (lookup.P
 
 // FindStatement returns a wallet's statement, see lookup.Store.
 func (r *Records) FindStatement(ctx context.Context, wallet string, id int64) (feed.Statement, error) {
-	var s feed.Statement
-	var digest []byte
-	var from, to, opening, closing, balanced, importedAt int64
-	err := r.Read.QueryRowContext(ctx, `SELECT id, wallet, feed, digest, name, layout, from_at, to_at, opening, closing, balanced, lines, imported_at, actor
-		FROM statements WHERE id = $1 AND wallet = $2 AND done = 1`, id, wallet).
-		Scan(&s.ID, &s.Wallet, &s.Feed, &digest, &s.Name, &s.Layout, &from, &to, &opening, &closing, &balanced, &s.Lines, &importedAt, &s.Actor)
-	copy(s.Digest[:], digest)
-	s.From, s.To, s.ImportedAt = Time(from), Time(to), Time(importedAt)
-	if balanced != 0 {
-		first, last := money.Paise(opening), money.Paise(closing)
-		s.Opening, s.Closing = &first, &last
-	}
-	return foundOne(s, err)
+	return foundOne(scanStatement(r.Read.QueryRowContext(ctx, `SELECT `+statementColumns+` FROM statements WHERE id = $1 AND wallet = $2 AND done = 1`, id, wallet)))
 }

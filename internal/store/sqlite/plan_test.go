@@ -114,7 +114,26 @@ func TestQueryPlans(t *testing.T) {
 		{"payments by reference", "payments_reference", func() error { _, err := r.FindReferrals(ctx, []string{"MLNAAAAAAAAA", "MLNBBBBBBBBB"}); return err }},
 		{"a statement's digest", "statements_digest", func() error { _, err := r.KeepStatement(ctx, &statement); return err }},
 		{"statements of a wallet", "statements_digest", func() error { _, err := r.Statements(ctx, "till", 10); return err }},
-		{"lines that are open", "statement_lines USING PRIMARY KEY", func() error { _, err := r.OpenLines(ctx, 1, 10); return err }},
+		{"lines that are open", "statement_lines_open", func() error { _, err := r.OpenLines(ctx, 1, 10); return err }},
+		{"a page of open lines", "statement_lines_open", func() error {
+			_, err := r.StatementLines(ctx, lookup.Lines{Statement: 1, Open: true, After: 5, Limit: 50})
+			return err
+		}},
+		{"a page of lines", "PRIMARY KEY (statement=? AND line>?)", func() error {
+			_, err := r.StatementLines(ctx, lookup.Lines{Statement: 1, After: 5, Limit: 50})
+			return err
+		}},
+		{"how far an import is", "PRIMARY KEY (statement=?)", func() error { _, err := r.LastLine(ctx, 1); return err }},
+		{"newest statements", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)", func() error { _, err := r.NewestStatements(ctx, "till", 9, 50); return err }},
+		{"a statement by its number", "INTEGER PRIMARY KEY", func() error { _, err := r.StatementByID(ctx, 7); return notMissing(err) }},
+		{"a message", "INTEGER PRIMARY KEY", func() error { _, err := r.FindMessage(ctx, 7); return notMissing(err) }},
+		{"messages of a feed", "INTEGER PRIMARY KEY (rowid>? AND rowid<?)", func() error {
+			_, err := r.ListMessages(ctx, lookup.Messages{Feed: "till", After: 9, Limit: 50})
+			return err
+		}},
+		{"wallets in the books", "credits_booked", func() error { _, err := r.WalletBooks(ctx, []string{"till"}); return err }},
+		{"files for banks", "INTEGER PRIMARY KEY (rowid<?)", func() error { _, err := r.PayoutFiles(ctx, 9, 50); return err }},
+		{"a desk's files of today", "payout_files_day", func() error { _, err := r.CountPayoutFiles(ctx, "desk", now); return err }},
 		{"a statement's end", "INTEGER PRIMARY KEY", func() error { return r.EndStatement(ctx, 1) }},
 		{"reconciliation", "statement_lines_credit", func() error { _, err := r.Reconcile(ctx, statement); return err }},
 		{"credits of some days", "credits_booked", func() error { _, err := r.Reconcile(ctx, statement); return err }},

@@ -116,6 +116,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Movements", testMovements},
 		{"Messages", testMessages},
 		{"Statements", testStatements},
+		{"Works", testWorks},
 		{"Payouts", testPayouts},
 		{"PayoutDoubts", testPayoutDoubts},
 		{"PayoutMachine", testPayoutMachine},
