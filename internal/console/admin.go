@@ -255,7 +255,7 @@ func (v *visit) aboutOf(n *lookup.Noted) string {
 		return ""
 	}
 	group, _, _ := strings.Cut(n.Action, ".")
-	pattern, ok := map[string]string{
+	pattern, ok := map[string]string{ //nolint:gosec // addresses of pages, no credentials
 		"claim": "/deposits/{id}", "credit": "/credits/{id}", "withdrawal": "/withdrawals/{id}", "user": "/users/{user}",
 	}[group]
 	if !ok {

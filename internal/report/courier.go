@@ -158,7 +158,7 @@ func (c *Courier) mail(ctx context.Context, to []string, p Period, r *settlement
 // tell writes the report as an event to each webhook that asked for it.
 func (c *Courier) tell(ctx context.Context, told webhook.Type, p Period, r *settlement.Report) error {
 	sum := number(r.Merchant, p)
-	subject := int64(binary.BigEndian.Uint64(sum[:]) >> 1) //nolint:gosec // the bits that fit
+	subject := int64(binary.BigEndian.Uint64(sum[:]) >> 1)
 	return c.Store.TellOnce(ctx, webhook.For(c.Directory.Current(), r.Merchant, told, subject, c.Now().UTC().Truncate(time.Microsecond), func(bool) any {
 		out := webhook.Report{
 			Merchant: r.Merchant, Period: p.String(), From: webhook.Moment(r.From), To: webhook.Moment(r.To),
