@@ -57,11 +57,11 @@ var table = slices.Concat(
 	overviewRoutes,
 	reviewRoutes,
 	paymentRoutes,
-	reportRoutes,
-	adminRoutes,
 	worksRoutes,
 	payoutRoutes,
 	merchantRoutes,
+	reportRoutes,
+	adminRoutes,
 	peopleRoutes,
 )
 
