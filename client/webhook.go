@@ -32,6 +32,7 @@ type WebhookEvent struct {
 	Credit     *CreditEvent
 	Feed       *FeedEvent
 	Endpoint   *EndpointEvent
+	Report     *ReportEvent
 }
 
 // DepositEvent is the data of deposit.*: a claim as it stood then.
@@ -107,6 +108,25 @@ type EndpointEvent struct {
 	Why      string `json:"why"`
 }
 
+// ReportEvent is the data of report.*: what a day or a month of the merchant's zone
+// came to. Opening and the amounts of Lines come to Closing.
+type ReportEvent struct {
+	Merchant string       `json:"merchant"`
+	Period   string       `json:"period"` // 2026-03-01, or 2026-03
+	From     time.Time    `json:"from"`
+	To       time.Time    `json:"to"`      // not part of the period
+	Opening  money.Paise  `json:"opening"` // what the merchant could withdraw
+	Lines    []ReportLine `json:"lines"`
+	Closing  money.Paise  `json:"closing"`
+}
+
+// ReportLine is a line of a report.
+type ReportLine struct {
+	Line   string      `json:"line"`
+	Count  int64       `json:"count"`
+	Amount money.Paise `json:"amount"` // what it did to the balance
+}
+
 // ErrWebhook is an event that is not the gateway's.
 var ErrWebhook = errors.New("client: not a genuine event")
 
@@ -179,6 +199,9 @@ func (e *WebhookEvent) readData() error {
 	case "endpoint":
 		e.Endpoint = new(EndpointEvent)
 		return json.Unmarshal(e.Data, e.Endpoint)
+	case "report":
+		e.Report = new(ReportEvent)
+		return json.Unmarshal(e.Data, e.Report)
 	default:
 		return nil
 	}

@@ -79,6 +79,8 @@ var merchantClass = class[directory.Merchant]{
 			rupees("fee.withdrawal_fixed", m.Fee.WithdrawalFixed),
 			{name: "amount_policy", text: string(m.AmountPolicy)},
 			{name: "allowed_ips", text: joined(m.AllowedIPs, netip.Prefix.String)},
+			{name: "reports.daily", text: strings.Join(m.Reports.Daily, " ")},
+			{name: "reports.monthly", text: strings.Join(m.Reports.Monthly, " ")},
 		}, settlementAttributes(m.Settlement)...)
 	},
 }

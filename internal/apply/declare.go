@@ -30,7 +30,7 @@ var (
 func readMerchant(v value, _ int) merchant {
 	o := v.object("id", "name", "domain", "timezone", "plugin_api_secret", "plugin_api_secret_previous",
 		"withdrawal_private_key", "postback", "redirect_urls", "frame_ancestors", "look", "methods", "fee",
-		"amount_policy", "settlement", "allowed_ips", "webhooks")
+		"amount_policy", "settlement", "reports", "allowed_ips", "webhooks")
 	o.need("id")
 	m := merchant{object: o}
 	w := &m.want
@@ -87,6 +87,9 @@ func readMerchant(v value, _ int) merchant {
 	}
 	if v, ok := o.fields["settlement"]; ok {
 		w.Settlement = readSettlement(v)
+	}
+	if v, ok := o.fields["reports"]; ok {
+		w.Reports = readReports(v)
 	}
 	if v, ok := o.fields["allowed_ips"]; ok {
 		for _, item := range v.elements() {

@@ -33,6 +33,7 @@ type Merchant struct {
 	Fee            Fee               `json:"fee"`
 	AmountPolicy   string            `json:"amount_policy" enum:"exact,actual"`
 	Settlement     *Settlement       `json:"settlement,omitempty"`
+	Reports        *Reports          `json:"reports,omitempty"`
 	AllowedIPs     []string          `json:"allowed_ips,omitempty" nullable:"false"`
 	Webhooks       []Webhook         `json:"webhooks,omitempty" nullable:"false"`
 }
@@ -65,6 +66,12 @@ type Webhook struct {
 	Events   []string `json:"events" nullable:"false" doc:"Types, groups such as deposit.*, or *."`
 	Schedule []string `json:"schedule,omitempty" nullable:"false" doc:"Waits between attempts."`
 	Ed25519  bool     `json:"ed25519,omitempty"`
+}
+
+// Reports are the e-mail addresses that a merchant's reports go to.
+type Reports struct {
+	Daily   []string `json:"daily,omitempty" nullable:"false" example:"accounts@shop.example"`
+	Monthly []string `json:"monthly,omitempty" nullable:"false" example:"accounts@shop.example"`
 }
 
 // Settlement is where a merchant's balance is paid out to, and when.
@@ -211,6 +218,9 @@ func MerchantOf(m *directory.Merchant) Merchant {
 	}
 	if m.Look != (directory.Look{}) {
 		v.Look = &Look{string(m.Look.Colour), m.Look.Logo}
+	}
+	if len(m.Reports.Daily)+len(m.Reports.Monthly) > 0 {
+		v.Reports = &Reports{m.Reports.Daily, m.Reports.Monthly}
 	}
 	for _, prefix := range m.AllowedIPs {
 		v.AllowedIPs = append(v.AllowedIPs, prefix.String())

@@ -101,6 +101,14 @@ func Prefer(ctx context.Context, t *testing.T, scheme string) {
 	}
 }
 
+// Print makes the browser show pages as they are printed.
+func Print(ctx context.Context, t *testing.T) {
+	t.Helper()
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // AxeVariable names the environment variable with the path of axe-core's script;
 // ./test fetches axe-core and sets it.
 const AxeVariable = "MILAAN_TEST_AXE"

@@ -64,6 +64,8 @@ type Config struct {
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
 	Log        *slog.Logger
+	// Admin is what the pages of reports and of the installation work with.
+	Admin Admin
 	// Works are what the pages of wallets, feeds, payouts and merchants work with.
 	Works Works
 }
@@ -113,6 +115,8 @@ func (d *Door) handlers() handlers {
 		d.overview(),
 		d.review(),
 		d.payments(),
+		d.reports(),
+		d.admin(),
 		d.works(),
 		d.payouts(),
 		d.merchantPages(),

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"html"
 	"io"
 	"log/slog"
@@ -19,10 +20,13 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
+	"github.com/milaan/milaan/internal/store"
 	"github.com/milaan/milaan/internal/store/storetest"
 )
 
@@ -61,6 +65,7 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	if h.door, err = New(Config{
 		Staff: h.desk, People: h.Store.Staff(), Store: h.Store, Directory: h.Directory, Deposits: h.Desk, Now: h.Clock.Now, Log: log, Works: h.works(log),
 		Postbacks: postback.NewControl(h.Store, postback.Config{Directory: h.Directory, Rates: bundled{}, Transport: postback.NewTransport(true), Now: h.Clock.Now}),
+		Admin:     h.admin(log),
 	}); err != nil {
 		tb.Fatal(err)
 	}
@@ -69,6 +74,26 @@ func openWith(tb testing.TB, setup storetest.Setup) *house {
 	tb.Cleanup(h.door.Close)
 	tb.Cleanup(h.server.Close)
 	return h
+}
+
+// admin is what a gateway gives its console for reports and the installation.
+func (h *house) admin(log *slog.Logger) Admin {
+	return Admin{
+		Store:    h.Store,
+		Settler:  &settlement.Settler{Store: h.Store, Office: &payout.Office{Config: payout.Config{Store: h.Store, Directory: h.Directory, Now: h.Clock.Now, Log: log}}, Log: log},
+		Settings: []Setting{{Name: "listen", Help: "Address.", Value: "127.0.0.1:8080", Source: "default"}, {Name: "secret_key", Help: "Key.", Value: "[secret]", Source: "environment", Secret: true}},
+		Backup: func(ctx context.Context, to io.Writer) error {
+			location, err := store.ParseLocation(h.Database.URL)
+			if err != nil {
+				return err
+			}
+			_, err = store.Backup(ctx, location, to, h.Clock.Now())
+			return err
+		},
+		Alerts: Alerts{Ways: []string{"mail", "telegram"}, Try: func(context.Context, string) ([]notice.Tried, error) {
+			return []notice.Tried{{Way: "mail"}, {Way: "telegram", Err: errors.New("answered 401")}}, nil
+		}},
+	}
 }
 
 // works are what a gateway gives its console.

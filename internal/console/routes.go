@@ -60,6 +60,8 @@ var table = slices.Concat(
 	worksRoutes,
 	payoutRoutes,
 	merchantRoutes,
+	reportRoutes,
+	adminRoutes,
 	peopleRoutes,
 )
 

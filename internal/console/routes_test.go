@@ -72,6 +72,20 @@ func mayEnter(pattern string) []string {
 	case path == "/find", strings.HasPrefix(path, "/views"), strings.HasPrefix(path, "/deposits"), strings.HasPrefix(path, "/withdrawals"),
 		strings.HasPrefix(path, "/postbacks"):
 		return everyone[2:]
+	case strings.HasPrefix(path, "/audit"):
+		return []string{"owner", "operator"}
+	case path == "/alerts":
+		return []string{"owner", "operator", "reviewer", "viewer"}
+	case path == "/alerts/test":
+		return []string{"owner", "operator"}
+	case strings.HasPrefix(path, "/keys"):
+		return []string{"owner", "merchant-admin", "merchant-developer", "foreigner"}
+	case strings.HasPrefix(path, "/settings"):
+		return []string{"owner"}
+	case path == "/reports", path == "/reports/export", strings.HasPrefix(path, "/reports/settlement"):
+		return everyone[2:]
+	case strings.HasPrefix(path, "/reports/"):
+		return []string{"owner", "operator", "reviewer", "viewer"}
 	default:
 		return nil
 	}

@@ -272,6 +272,9 @@ func (v *visit) Time(t time.Time) template.HTML {
 		template.HTMLEscapeString(v.words.Datetime(local)) + `</time>`)
 }
 
+// Now is when the page is made.
+func (v *visit) Now() time.Time { return v.now }
+
 // May reports whether the user may do something for the whole installation.
 func (v *visit) May(p staff.Permission) bool { return v.user != nil && v.user.May(p, "") }
 

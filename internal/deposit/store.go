@@ -70,13 +70,13 @@ type Review struct {
 // Day is a calendar day in India, as 20060102: the day of a wallet's limit.
 type Day int
 
-// india is the zone of bank days, wherever the gateway runs (IST, no daylight
+// India is the zone of bank days, wherever the gateway runs (IST, no daylight
 // saving since 1945).
-var india = time.FixedZone("IST", 5*3600+1800)
+var India = time.FixedZone("IST", 5*3600+1800)
 
 // DayOf is the bank day of a time.
 func DayOf(t time.Time) Day {
-	y, m, d := t.In(india).Date()
+	y, m, d := t.In(India).Date()
 	return Day(y*10000 + int(m)*100 + d)
 }
 

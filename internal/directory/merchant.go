@@ -63,6 +63,8 @@ type Merchant struct {
 	Methods      map[string]bool `json:"methods,omitempty"`
 	Fee          Fee             `json:"fee"`
 	AmountPolicy AmountPolicy    `json:"amount_policy"`
+	// Reports are whom its reports are mailed to.
+	Reports Reports `json:"reports,omitzero"`
 	// Settlement is where the balance is paid out to; nil where nobody said.
 	Settlement  *Settlement `json:"settlement,omitempty"`
 	PostbackURL string      `json:"postback_url,omitempty"`
@@ -80,6 +82,13 @@ type Merchant struct {
 	Secrets MerchantSecrets `json:"-"` // stored sealed, apart from the rest
 
 	location *time.Location
+}
+
+// Reports are the e-mail addresses that a merchant's reports go to when a day, or a
+// month, of its zone is over.
+type Reports struct {
+	Daily   []string `json:"daily,omitempty"`
+	Monthly []string `json:"monthly,omitempty"`
 }
 
 // MerchantSecrets are the keys of a merchant. They are sealed at rest.

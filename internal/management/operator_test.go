@@ -35,6 +35,7 @@ merchants:
   look: {colour: '#0a6b4d', logo: 'data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4='}
   methods: {upi_l: on, upi_w: off}
   fee: {deposit_percent: 1.25, deposit_fixed: 2.5, withdrawal_percent: 0.5, withdrawal_fixed: 10}
+  reports: {daily: [accounts@shop.example, ca@firm.example], monthly: [ca@firm.example]}
   settlement: {account_number: '998877665544', account_name: Shop Traders, ifsc: HDFC0000001, method: imps_ib, schedule: weekly, day: mon, at: '18:05', least: 100, keep: 50.5}
   amount_policy: actual
   allowed_ips: [192.0.2.0/24, '2001:db8::/32']
@@ -145,7 +146,7 @@ func TestEveryFieldIsGivenOut(t *testing.T) {
 		stored any
 		fields int
 	}{
-		{directory.Merchant{}, 17}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
+		{directory.Merchant{}, 18}, {directory.Reports{}, 2}, {directory.Method{}, 8}, {directory.Wallet{}, 13}, {directory.Feed{}, 14}, {directory.Mailbox{}, 4},
 		{directory.Rule{}, 5}, {directory.PayoutDesk{}, 17}, {directory.Webhook{}, 8}, {directory.WebhookSecrets{}, 3}, {directory.PayoutSecrets{}, 2}, {directory.Look{}, 2}, {directory.Fee{}, 4}, {directory.Settlement{}, 8}, {directory.Schedule{}, 5}, {directory.FeedSecrets{}, 4}, {directory.MerchantSecrets{}, 10},
 	} {
 		kind := reflect.TypeOf(tt.stored)

@@ -1,11 +1,13 @@
 package notice
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/wneessen/go-mail"
 )
@@ -81,7 +83,7 @@ func NewMail(s MailSettings) (*Mail, error) {
 		return nil, fmt.Errorf("the mail server's settings: %w", err)
 	}
 	msg := mail.NewMsg()
-	if err := m.address(msg); err != nil {
+	if err := m.address(msg, s.To...); err != nil {
 		return nil, err
 	}
 	from := msg.GetFrom()[0].Address
@@ -96,11 +98,11 @@ func or(port, usual int) int {
 	return port
 }
 
-func (m *Mail) address(msg *mail.Msg) error {
+func (m *Mail) address(msg *mail.Msg, to ...string) error {
 	if err := msg.From(m.settings.From); err != nil {
 		return fmt.Errorf("the sender of mail: %w", err)
 	}
-	if err := msg.To(m.settings.To...); err != nil {
+	if err := msg.To(to...); err != nil {
 		return fmt.Errorf("the addresses of mail: %w", err)
 	}
 	return nil
@@ -111,25 +113,73 @@ func (m *Mail) address(msg *mail.Msg) error {
 func (m *Mail) Send(ctx context.Context, n Notice) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	msg := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8))
-	if err := m.address(msg); err != nil {
+	msg, err := m.message(n.ID, n.Subject, n.At, m.settings.To)
+	if err != nil {
 		return err
 	}
-	msg.Subject("[milaan] " + line(n.Subject))
-	msg.SetDateWithValue(n.At)
-	msg.SetMessageIDWithValue(n.ID + "@" + m.domain)
-	msg.SetGenHeader("Auto-Submitted", "auto-generated") // no absence note is wanted (RFC 3834)
 	if n.Raised && n.Severity == Critical {
 		msg.SetImportance(mail.ImportanceHigh)
 	}
 	msg.SetBodyString(mail.TypeTextPlain, plain(n.Text)+"\n\n"+n.Key+", since "+inIndia(n.Since)+"\n")
-
-	client, err := mail.NewClient(m.settings.Host, m.options...)
-	if err != nil {
-		return fmt.Errorf("mail the notice: %w", err)
-	}
-	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
+	if err := m.hand(ctx, msg); err != nil {
 		return fmt.Errorf("mail the notice: %w", err)
 	}
 	return nil
+}
+
+// Letter is mail that is no notice: it goes to people of its own.
+type Letter struct {
+	ID            string // the same for the same letter sent again
+	To            []string
+	Subject, Text string
+	At            time.Time
+	Files         []File
+}
+
+// File is a file that goes with a letter.
+type File struct {
+	Name, Type string
+	Data       []byte
+}
+
+// Post hands a letter in at the mail server.
+func (m *Mail) Post(ctx context.Context, l Letter) error {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	msg, err := m.message(l.ID, l.Subject, l.At, l.To)
+	if err != nil {
+		return err
+	}
+	msg.SetBodyString(mail.TypeTextPlain, plain(l.Text))
+	for _, f := range l.Files {
+		if err := msg.AttachReader(f.Name, bytes.NewReader(f.Data), mail.WithFileContentType(mail.ContentType(f.Type))); err != nil {
+			return fmt.Errorf("attach %s: %w", f.Name, err)
+		}
+	}
+	if err := m.hand(ctx, msg); err != nil {
+		return fmt.Errorf("mail the letter: %w", err)
+	}
+	return nil
+}
+
+// message begins a message of the gateway's own.
+func (m *Mail) message(id, subject string, at time.Time, to []string) (*mail.Msg, error) {
+	msg := mail.NewMsg(mail.WithCharset(mail.CharsetUTF8))
+	if err := m.address(msg, to...); err != nil {
+		return nil, err
+	}
+	msg.Subject("[milaan] " + line(subject))
+	msg.SetDateWithValue(at)
+	msg.SetMessageIDWithValue(id + "@" + m.domain)
+	msg.SetGenHeader("Auto-Submitted", "auto-generated") // no absence note is wanted (RFC 3834)
+	return msg, nil
+}
+
+// hand gives a message to the mail server.
+func (m *Mail) hand(ctx context.Context, msg *mail.Msg) error {
+	client, err := mail.NewClient(m.settings.Host, m.options...)
+	if err != nil {
+		return err
+	}
+	return client.DialAndSendWithContext(ctx, msg)
 }

@@ -89,6 +89,8 @@ type Config struct {
 	LogLevel  slog.Level    `koanf:"log_level" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat string        `koanf:"log_format" help:"text or json."`
 	StopAfter time.Duration `koanf:"stop_after" help:"How long a stop waits for requests in flight."`
+
+	sources map[string]string // of settings that are not at their defaults, by name
 }
 
 // Setting describes one setting, for the command line and the documentation.
@@ -96,19 +98,25 @@ type Setting struct {
 	Name    string // as in the settings file
 	Help    string
 	Default string
+
+	field string // of Config
 }
 
 // Settings lists all settings in the order of Config.
 func Settings() []Setting {
 	defaults := reflect.ValueOf(DefaultConfig())
-	settings := make([]Setting, defaults.NumField())
-	for i := range settings {
+	settings := make([]Setting, 0, defaults.NumField())
+	for i := range defaults.NumField() {
 		field := defaults.Type().Field(i)
-		settings[i] = Setting{
+		if !field.IsExported() {
+			continue
+		}
+		settings = append(settings, Setting{
 			Name:    field.Tag.Get("koanf"),
 			Help:    field.Tag.Get("help"),
 			Default: fmt.Sprint(defaults.Field(i).Interface()),
-		}
+			field:   field.Name,
+		})
 	}
 	return settings
 }
@@ -213,6 +221,7 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 		known[setting.Name] = true
 	}
 	k := koanf.New(".")
+	sources := make(map[string]string)
 	if path != "" {
 		if err := k.Load(file.Provider(path), toml.Parser()); err != nil {
 			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
@@ -221,6 +230,7 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 			if !known[strings.TrimSuffix(name, fileSuffix)] {
 				return Config{}, fmt.Errorf("settings file %s: there is no setting %q: see docs/settings.md", path, name)
 			}
+			sources[name] = fromFile
 		}
 		if err := readFiles(k); err != nil {
 			return Config{}, fmt.Errorf("settings file %s: %w", path, err)
@@ -232,6 +242,7 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 		if !known[strings.TrimSuffix(name, fileSuffix)] {
 			return "", nil // tools and tests have variables of their own
 		}
+		sources[name] = fromEnvironment
 		return name, value
 	}})
 	if err := environment.Load(fromEnv, nil); err != nil {
@@ -246,11 +257,13 @@ func LoadConfig(path string, flags map[string]string) (Config, error) {
 	given := make(map[string]any, len(flags))
 	for name, value := range flags {
 		given[name] = value
+		sources[name] = fromFlag
 	}
 	if err := k.Load(confmap.Provider(given, "."), nil); err != nil {
 		return Config{}, fmt.Errorf("read the flags: %w", err)
 	}
 	c := DefaultConfig()
+	c.sources = sources
 	if err := k.Unmarshal("", &c); err != nil {
 		// The decoder lists what is wrong over several lines.
 		return Config{}, fmt.Errorf("settings: %s: see docs/settings.md", strings.Join(strings.Fields(err.Error()), " "))

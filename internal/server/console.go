@@ -2,13 +2,16 @@ package server
 
 import (
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	"github.com/milaan/milaan/internal/console"
+	"github.com/milaan/milaan/internal/notice"
 	"github.com/milaan/milaan/internal/payout/batch"
+	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
 )
@@ -33,7 +36,7 @@ func (g *Gateway) openConsole() error {
 	}
 	door, err := console.New(console.Config{
 		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Deposits: g.desk, Postbacks: g.control,
-		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log,
+		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log, Admin: g.consoleAdmin(),
 		Works: console.Works{
 			Store: g.store, Importer: g.importer, Clerk: &batch.Clerk{Office: g.office, Store: g.store},
 		},
@@ -44,6 +47,45 @@ func (g *Gateway) openConsole() error {
 	g.console = door
 	g.door = door.Before(g.door)
 	return nil
+}
+
+// consoleAdmin is what the console's pages of reports and of the installation work
+// with.
+func (g *Gateway) consoleAdmin() console.Admin {
+	return console.Admin{
+		Store: g.store, Settler: &settlement.Settler{Store: g.store, Office: g.office, Log: g.log}, Settings: g.config.inForce(),
+		Backup: func(ctx context.Context, to io.Writer) error { _, err := Backup(ctx, g.config, to); return err },
+		Alerts: console.Alerts{Ways: g.config.noticeWays(), Try: func(ctx context.Context, by string) ([]notice.Tried, error) {
+			senders, err := g.config.noticeSenders(g.outside)
+			if err != nil {
+				return nil, err
+			}
+			tried := notice.Try(ctx, senders, time.Now(), by)
+			for i := range tried {
+				tried[i].Way = g.config.wayName(tried[i].Way)
+			}
+			return tried, nil
+		}},
+	}
+}
+
+// noticeWays names the ways by which the operator is told of trouble.
+func (c Config) noticeWays() (ways []string) {
+	if c.NoticeSMTPURL != "" {
+		ways = append(ways, "mail")
+	}
+	if c.NoticeWebhookURL != "" {
+		ways = append(ways, c.wayName("webhook"))
+	}
+	return ways
+}
+
+// wayName is how people call a sender: the webhook may be a Telegram bot's.
+func (c Config) wayName(sender string) string {
+	if sender == "webhook" && c.NoticeTelegramChat != "" {
+		return "telegram"
+	}
+	return sender
 }
 
 // OwnerLink makes the one-time link by which the first owner is made; empty

@@ -350,6 +350,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		return nil
 	})
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send withdrawals", payoutsEvery, g.sendPayouts}); return nil })
+	backstage.Go(func() error { g.serveDuty(doors, duty{"send reports", reportEvery, g.reporting()}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
 	public := g.httpServer(&front{g.proxies, g.door})

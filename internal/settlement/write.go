@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -83,15 +84,29 @@ func (r *Report) moment(t time.Time) string {
 	return t.In(r.zone).Format(time.DateTime)
 }
 
-// csv writes a row for each line, the balances among them, and one for each
-// payout. What a payout paid is in a column of its own: the amounts alone add up.
+// csv writes the rows for spreadsheets.
 func (r *Report) csv(w io.Writer) error {
 	out := csv.NewWriter(w)
-	_ = out.Write([]string{"merchant", "settlement", "from", "to", "line", "count", "amount", "paid", "fee", "state", "utr"}) // see Error
+	for _, row := range r.Rows() {
+		safe := make([]string, len(row))
+		for i, text := range row {
+			safe[i] = cell(text)
+		}
+		_ = out.Write(safe) // see Error
+	}
+	out.Flush()
+	return out.Error()
+}
+
+// Rows are the heads of a table, a row for each line, the balances among them, and
+// one for each payout. What a payout paid is in a column of its own: the amounts
+// alone add up.
+func (r *Report) Rows() [][]string {
+	rows := [][]string{{"merchant", "settlement", "from", "to", "line", "count", "amount", "paid", "fee", "state", "utr"}}
 	row := func(line, count, amount, paid, fee, state, utr string) {
-		_ = out.Write([]string{
-			cell(r.Merchant), cell(r.Settlement), r.From.In(r.zone).Format(time.RFC3339Nano), r.To.In(r.zone).Format(time.RFC3339Nano),
-			cell(line), count, amount, paid, fee, cell(state), cell(utr),
+		rows = append(rows, []string{
+			r.Merchant, r.Settlement, r.From.In(r.zone).Format(time.RFC3339Nano), r.To.In(r.zone).Format(time.RFC3339Nano),
+			line, count, amount, paid, fee, state, utr,
 		})
 	}
 	balance := func(name string, p money.Paise) { row(name, "", p.Fixed(), "", "", "", "") }
@@ -103,14 +118,16 @@ func (r *Report) csv(w io.Writer) error {
 	for _, p := range r.Payouts {
 		row(p.WithdrawalID, "", "", p.Amount.Fixed(), p.Fee.Fixed(), string(p.State), p.BankRef)
 	}
-	out.Flush()
-	return out.Error()
+	return rows
 }
+
+// amountPattern is an amount below zero, which begins as a formula does and is none.
+var amountPattern = regexp.MustCompile(`^-[0-9]+\.[0-9]{2}$`)
 
 // cell keeps a text from being a formula to a spreadsheet (OWASP, "CSV
 // Injection"): a bank's reference is somebody else's text.
 func cell(text string) string {
-	if strings.IndexAny(text, "=+-@\t\r\n") == 0 {
+	if strings.IndexAny(text, "=+-@\t\r\n") == 0 && !amountPattern.MatchString(text) {
 		return "'" + text
 	}
 	return text

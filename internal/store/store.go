@@ -24,6 +24,7 @@ import (
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/report"
 	"github.com/milaan/milaan/internal/seal"
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
@@ -47,6 +48,9 @@ type Store interface {
 	payout.Store
 	batch.Store
 	settlement.Store
+	lookup.AuditLog
+	report.Store
+	report.Cursor
 	// SaveRates keeps exchange rates and gives them their number.
 	SaveRates(ctx context.Context, rates *fx.Rates) (*fx.Rates, error)
 	// NewestRates returns the rates kept last, or fx.ErrNoRates.
@@ -62,7 +66,7 @@ type Store interface {
 	// Statements lists the imported statements of a wallet.
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 	// Reconcile compares a statement with the books.
-	Reconcile(ctx context.Context, s feed.Statement) (*records.Reconciliation, error)
+	Reconcile(ctx context.Context, s feed.Statement) (*report.Reconciliation, error)
 	// Inbox lists messages that a person should look at.
 	Inbox(ctx context.Context, feed string, after int64, limit int) ([]deposit.KeptMessage, error)
 	// DropMessages empties messages that came before a time.

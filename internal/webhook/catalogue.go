@@ -35,6 +35,9 @@ const (
 	EndpointDisabled Type = "endpoint.disabled"
 	EndpointEnabled  Type = "endpoint.enabled"
 
+	ReportDaily   Type = "report.daily"
+	ReportMonthly Type = "report.monthly"
+
 	// Test is what an operator sends by hand; nobody asks for it.
 	Test Type = "webhook.test"
 )
@@ -77,6 +80,12 @@ func Catalogue() []Kind {
 	endpoint := func(state, why string) Endpoint {
 		return Endpoint{Endpoint: "shop", Merchant: Text("shop"), State: state, Why: why}
 	}
+	report := func(period, end string) Report {
+		return Report{
+			Merchant: "shop", Period: period, From: Text("2026-02-28T18:30:00.000000Z"), To: Text(end), Opening: "1200.00", Closing: "1694.00",
+			Lines: []ReportLine{{"deposits", 1, "500.00"}, {"deposit_fees", 1, "-6.00"}},
+		}
+	}
 	return []Kind{
 		{DepositCredited, "A claim has its credit, and the merchant the money. The protocol's postback tells it, too.", false, credited},
 		{DepositPending, "A claim went into review: a person, or a later fact, settles it.", false, deposit("pending", nil)},
@@ -96,6 +105,8 @@ func Catalogue() []Kind {
 		{FeedRecovered, "What was found wrong with a feed has been over for a while.", true, finding("silent", "This is over.")},
 		{EndpointDisabled, "An endpoint failed for five days or answered 410: what is for it is held. Not told to itself.", false, endpoint("disabled", "it answered 410 Gone")},
 		{EndpointEnabled, "An operator enabled it again.", false, endpoint("open", "by operator:asha")},
+		{ReportDaily, "A day of the merchant's zone is over: what it came to ([reports.md](reports.md)).", false, report("2026-03-01", "2026-03-01T18:30:00.000000Z")},
+		{ReportMonthly, "A month is over: the same of a month.", false, report("2026-03", "2026-03-31T18:30:00.000000Z")},
 	}
 }
 

@@ -159,6 +159,24 @@ type Feed struct {
 	Text     string  `json:"text"` // for people
 }
 
+// Report is the data of report.*: Opening and the amounts of Lines come to Closing.
+type Report struct {
+	Merchant string       `json:"merchant"`
+	Period   string       `json:"period"`  // 2026-03-01, or 2026-03
+	From     *string      `json:"from"`    // the period's beginning
+	To       *string      `json:"to"`      // the first moment after it
+	Opening  string       `json:"opening"` // what the merchant could withdraw
+	Lines    []ReportLine `json:"lines"`
+	Closing  string       `json:"closing"`
+}
+
+// ReportLine is a line of a report, as milaan settle report names it.
+type ReportLine struct {
+	Line   string `json:"line"`
+	Count  int64  `json:"count"`
+	Amount string `json:"amount"` // what it did to the balance
+}
+
 // Endpoint is the data of endpoint.*.
 type Endpoint struct {
 	Endpoint string  `json:"endpoint"` // "shop": its postback.url; "shop/hook1": a webhook

@@ -46,6 +46,11 @@ func TestEveryEventIsRead(t *testing.T) {
 			of = "feed"
 		case e.Endpoint != nil:
 			of = "endpoint"
+		case e.Report != nil:
+			of = "report"
+			if sum := e.Report.Opening + e.Report.Lines[0].Amount + e.Report.Lines[1].Amount; sum != e.Report.Closing || e.Report.From.IsZero() {
+				t.Errorf("read %+v", e.Report)
+			}
 		}
 		if !strings.HasPrefix(e.Type, of+".") || amount != "" && !strings.Contains(string(body), `"amount":"`+amount+`"`) {
 			t.Errorf("%s is read as one of a %q with %s", e.Type, of, amount)

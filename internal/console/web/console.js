@@ -43,6 +43,12 @@
     };
   }
 })();
+(() => {
+  for (const button of document.querySelectorAll('[data-print]')) {
+    button.hidden = false;
+    button.onclick = () => print();
+  }
+})();
 
 // Keys of the review: they press what a mouse would, and rest while something is typed.
 (() => {

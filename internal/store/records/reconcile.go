@@ -6,41 +6,12 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/report"
 	"github.com/milaan/milaan/money"
 )
 
 // Reconciliation compares a statement with the books, line by line.
-type Reconciliation struct {
-	Statement feed.Statement
-	// Credits, Income and Debits are what the books have of the statement's lines,
-	// in paise, Debits above zero; the counts are of lines.
-	Credits, Income, Debits              money.Paise
-	CreditLines, IncomeLines, DebitLines int64
-	Open                                 []feed.StatementLine // stand nowhere in the books
-	Unseen                               []*deposit.Credit    // in the books, of these days, and in no statement
-	Contested                            []*deposit.Credit    // of the statement's lines: a person has to decide
-	Ledger                               money.Paise          // the wallet's balance in the books, now
-	MoreOpen, MoreUnseen, MoreContested  bool
-}
-
-// Booked is what the books say the statement moved.
-func (r *Reconciliation) Booked() money.Paise { return r.Credits + r.Income - r.Debits }
-
-// Difference is what the statement moved and the books have not; ok is false
-// where the statement has no balances.
-func (r *Reconciliation) Difference() (difference money.Paise, ok bool) {
-	s := &r.Statement
-	if s.Opening == nil || s.Closing == nil {
-		return 0, false
-	}
-	return *s.Closing - *s.Opening - r.Booked(), true
-}
-
-// Settled reports whether statement and books agree in everything.
-func (r *Reconciliation) Settled() bool {
-	difference, _ := r.Difference()
-	return difference == 0 && len(r.Open)+len(r.Unseen)+len(r.Contested) == 0
-}
+type Reconciliation = report.Reconciliation
 
 // mostDifferences bounds how many records of a kind are listed.
 const mostDifferences = 1000

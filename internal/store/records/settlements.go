@@ -136,16 +136,6 @@ func (r *Records) listSettlements(ctx context.Context, query string, args ...any
 	return list, err
 }
 
-// turnover sums the postings to one side of an account. The two kinds that every
-// payment has and that no merchant's account has on that side are named as the
-// indexes leave them out.
-const (
-	turnoverOut = `FROM postings p LEFT JOIN withdrawals w ON w.id = p.transaction_id AND p.kind NOT IN ('deposit', 'deposit_fee')
-		WHERE p.debit = $1 AND p.kind NOT IN ('credit', 'deposit') AND p.at >= $2`
-	turnoverIn = `FROM postings p LEFT JOIN withdrawals w ON w.id = p.transaction_id AND p.kind NOT IN ('deposit', 'deposit_fee')
-		WHERE p.credit = $1 AND p.kind <> 'credit' AND p.at >= $2`
-)
-
 // MerchantTurnover sums a merchant's postings in a period, see settlement.Store.
 // What it had at the ends is counted back from what it has now.
 func (r *Records) MerchantTurnover(ctx context.Context, merchant string, from, to time.Time) (t settlement.Turnover, err error) {
@@ -163,18 +153,35 @@ func (r *Records) MerchantTurnover(ctx context.Context, merchant string, from, t
 		return t, fmt.Errorf("account of merchant %s: %w", merchant, err)
 	}
 	t.Closing = -money.Paise(balance)
-	for _, side := range []struct {
-		query string
-		out   bool
-	}{{turnoverOut, true}, {turnoverIn, false}} {
-		var since int64
-		if err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(p.amount), 0) `+side.query, account, Micros(to)).Scan(&since); err != nil {
-			return t, err
-		}
-		if side.out {
+	add := func(sum settlement.Sum, since money.Paise) {
+		if sum.Out {
 			since = -since
 		}
-		t.Closing -= money.Paise(since)
+		t.Closing -= since
+		if sum.Count > 0 {
+			t.Sums = append(t.Sums, sum)
+		}
+	}
+	for _, b := range []struct {
+		bulk bulk
+		out  bool
+	}{{deposited, false}, {depositFees, true}} {
+		count, total, since, err := b.bulk.sums(ctx, tx, account, from, to)
+		if err != nil {
+			return t, err
+		}
+		add(settlement.Sum{Kind: b.bulk.kind, Out: b.out, Count: count, Amount: total}, since)
+	}
+	for _, side := range []struct {
+		account string
+		out     bool
+	}{{"p.debit", true}, {"p.credit", false}} {
+		where := side.account + ` = $1 AND p.kind NOT IN ('credit', 'deposit', 'deposit_fee') AND p.at >= $2`
+		var since int64
+		if err := tx.QueryRowContext(ctx, `SELECT CAST(COALESCE(SUM(p.amount), 0) AS BIGINT) FROM postings p WHERE `+where, account, Micros(to)).Scan(&since); err != nil {
+			return t, err
+		}
+		add(settlement.Sum{Out: side.out}, money.Paise(since))
 		err := each(ctx, tx, func(row Row) error {
 			var kind string
 			var settles, amount, fee int64
@@ -183,10 +190,11 @@ func (r *Records) MerchantTurnover(ctx context.Context, merchant string, from, t
 				return err
 			}
 			sum.Kind, sum.Settlement, sum.Amount, sum.Fee = ledger.PostingKind(kind), settles != 0, money.Paise(amount), money.Paise(fee)
-			t.Sums = append(t.Sums, sum)
+			add(sum, 0)
 			return nil
 		}, `SELECT p.kind, CASE WHEN substr(w.withdrawal_id, 1, 11) = '`+payout.SettlementPrefix+`' THEN 1 ELSE 0 END AS settles, COUNT(DISTINCT p.transaction_id),
-				SUM(p.amount), SUM(CASE WHEN p.kind = 'withdrawal_held' THEN w.fee ELSE 0 END) `+side.query+` AND p.at < $3 GROUP BY 1, 2 ORDER BY 1, 2`,
+				SUM(p.amount), SUM(CASE WHEN p.kind = 'withdrawal_held' THEN w.fee ELSE 0 END)
+			FROM postings p LEFT JOIN withdrawals w ON w.id = p.transaction_id WHERE `+where+` AND p.at < $3 GROUP BY 1, 2 ORDER BY 1, 2`,
 			account, Micros(from), Micros(to))
 		if err != nil {
 			return t, err

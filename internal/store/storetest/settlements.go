@@ -518,6 +518,7 @@ func testSettlementReports(t *testing.T, fresh Fresh) {
 		type moment struct {
 			at      time.Time // nothing was posted at it
 			balance money.Paise
+			all     map[string]money.Paise
 		}
 		moments := []moment{{at: h.Clock.Now()}}
 		var asked []int64
@@ -583,7 +584,8 @@ func testSettlementReports(t *testing.T, fresh Fresh) {
 				}
 			}
 			h.Clock.Advance(time.Second)
-			moments = append(moments, moment{h.Clock.Now(), -h.MustBalances()[ledger.MerchantCode(Shop)]})
+			all := h.MustBalances()
+			moments = append(moments, moment{h.Clock.Now(), -all[ledger.MerchantCode(Shop)], all})
 		}
 		seen := make(map[settlement.LineName]bool)
 		for range 200 {
@@ -598,6 +600,7 @@ func testSettlementReports(t *testing.T, fresh Fresh) {
 			if err != nil || r.Opening != from.balance || r.Closing != to.balance {
 				h.Fatalf("from %s to %s it reports %+v, %v; the ledger had %s and %s", from.at, to.at, r, err, from.balance, to.balance)
 			}
+			mustReport(h, from.at, to.at, from.all, to.all)
 			mustAddUp(h, r)
 			for _, l := range r.Lines {
 				seen[l.Name] = seen[l.Name] || l.Count > 0 && l.Amount != 0

@@ -123,6 +123,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Settlements", testSettlements},
 		{"SettlementsBySchedule", testSettlementsBySchedule},
 		{"SettlementReports", testSettlementReports},
+		{"Reports", testReports},
+		{"AuditLog", testAuditLog},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
 		{"Stories", testStories},
