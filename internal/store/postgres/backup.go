@@ -61,8 +61,7 @@ func Restore(ctx context.Context, url string, key seal.Key, from *backup.Reader,
 	if err != nil {
 		return err
 	}
-	sources := provider.ListSources()
-	if from.Header.Schema > sources[len(sources)-1].Version {
+	if from.Header.Schema > newest(provider) {
 		return records.ErrNewerSchema
 	}
 	r := newRecords(db, key)

@@ -129,6 +129,12 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return provider, nil
 }
 
+// newest is the version of the last migration.
+func newest(provider *goose.Provider) int64 {
+	sources := provider.ListSources()
+	return sources[len(sources)-1].Version
+}
+
 func (db *DB) migrate(ctx context.Context) error {
 	provider, err := newProvider(db.plain)
 	if err != nil {
@@ -139,7 +145,7 @@ func (db *DB) migrate(ctx context.Context) error {
 		return fmt.Errorf("read the schema's version: %w", err)
 	}
 	if !pending {
-		return nil
+		return records.CheckSchema(ctx, db.plain, newest(provider))
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the database: %w", err)

@@ -242,6 +242,23 @@ const (
 	keyCheckPlace = installationTable
 )
 
+// ErrSchemaAhead means that a later milaan has migrated the database: this one
+// does not know all that would have to be written there.
+var ErrSchemaAhead = errors.New("the database's schema is newer than this milaan: start the version that migrated it or a later one, or restore a backup made before (docs/upgrade.md)")
+
+// CheckSchema gives ErrSchemaAhead where a database has migrations after newest,
+// the last one that this program brings.
+func CheckSchema(ctx context.Context, db *sql.DB, newest int64) error {
+	var schema int64
+	if err := db.QueryRowContext(ctx, schemaVersion).Scan(&schema); err != nil {
+		return fmt.Errorf("read the schema's version: %w", err)
+	}
+	if schema > newest {
+		return fmt.Errorf("%w: it is at %d, and this version knows %d", ErrSchemaAhead, schema, newest)
+	}
+	return nil
+}
+
 // ErrWrongKey means that the database was made with another secret key.
 var ErrWrongKey = errors.New("MILAAN_SECRET_KEY is not the key this database was made with: give the right one, or restore the file kept beside the database")
 

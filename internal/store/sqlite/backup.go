@@ -88,8 +88,7 @@ func fill(ctx context.Context, path string, key seal.Key, from *backup.Reader, h
 	if err != nil {
 		return err
 	}
-	sources := provider.ListSources()
-	if from.Header.Schema > sources[len(sources)-1].Version {
+	if from.Header.Schema > newest(provider) {
 		return records.ErrNewerSchema
 	}
 	if _, err := provider.UpTo(ctx, from.Header.Schema); err != nil {

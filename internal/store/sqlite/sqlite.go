@@ -121,6 +121,12 @@ func newProvider(db *sql.DB) (*goose.Provider, error) {
 	return provider, nil
 }
 
+// newest is the version of the last migration.
+func newest(provider *goose.Provider) int64 {
+	sources := provider.ListSources()
+	return sources[len(sources)-1].Version
+}
+
 func (db *DB) migrate(ctx context.Context) error {
 	provider, err := newProvider(db.write)
 	if err != nil {
@@ -130,7 +136,7 @@ func (db *DB) migrate(ctx context.Context) error {
 	// undone, and there is nothing left to do when they look again.
 	for range 20 {
 		if _, err = provider.Up(ctx); err == nil {
-			return nil
+			return records.CheckSchema(ctx, db.write, newest(provider))
 		}
 		select {
 		case <-ctx.Done():

@@ -439,14 +439,7 @@ func testRestoreOlder(t *testing.T, source, target Fresh) {
 	t.Helper()
 	h := mustOpenDamageable(t, source)
 	const older = 13 // before settlements and events
-	dialect, files := goose.DialectPostgres, postgres.Migrations()
-	if h.Database.Embedded() {
-		dialect, files = goose.DialectSQLite3, sqlite.Migrations()
-	}
-	provider, err := goose.NewProvider(dialect, h.raw(), files)
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider := h.migrations()
 	if _, err := provider.DownTo(t.Context(), older); err != nil {
 		t.Fatal(err)
 	}
@@ -472,6 +465,48 @@ func testRestoreOlder(t *testing.T, source, target Fresh) {
 		t.Errorf("the report is %+v", report)
 	}
 	restored.MustReport("till", 1, 0, 0, restored.Entry(UTR(70), 500_00))
+}
+
+// testMigrateOlder: a database of an older version, with payments in it, opens,
+// adds up, and goes on.
+func testMigrateOlder(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := mustOpenDamageable(t, fresh)
+	before := h.MustVerify()
+	if _, err := h.migrations().DownTo(t.Context(), 13); err != nil {
+		t.Fatal(err)
+	}
+	branch := h.MustOpenBranch()
+	if after := branch.MustVerify(); after.Credits != before.Credits || after.Deposits != before.Deposits || after.Postings != before.Postings {
+		t.Errorf("migrated, the report is %+v; it was %+v", after, before)
+	}
+	branch.MustReport("till", 1, 0, 0, branch.Entry(UTR(70), 500_00))
+}
+
+// testSchemaAhead: a database that a later version has migrated does not open.
+func testSchemaAhead(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	if _, err := h.raw().ExecContext(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (10000, $1)", true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Database.TryOpen(t, Key); !errors.Is(err, records.ErrSchemaAhead) {
+		t.Errorf("opens: %v", err)
+	}
+}
+
+// migrations move the schema of a house.
+func (h *House) migrations() *goose.Provider {
+	h.Helper()
+	dialect, files := goose.DialectPostgres, postgres.Migrations()
+	if h.Database.Embedded() {
+		dialect, files = goose.DialectSQLite3, sqlite.Migrations()
+	}
+	provider, err := goose.NewProvider(dialect, h.raw(), files)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return provider
 }
 
 // testRestoreUnfinished: a database that was not restored to the end does not open.

@@ -133,6 +133,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
+		{"MigrateOlder", testMigrateOlder},
+		{"SchemaAhead", testSchemaAhead},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
