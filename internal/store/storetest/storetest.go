@@ -6,7 +6,11 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/milaan/milaan/internal/seal"
@@ -58,6 +62,9 @@ func (d *Database) TryOpen(tb testing.TB, key seal.Key) (store.Store, error) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	if d.Embedded() && key == Key {
+		d.fill(tb)
+	}
 	s, err := store.Open(context.Background(), location, key)
 	if err == nil {
 		tb.Cleanup(func() {
@@ -68,6 +75,44 @@ func (d *Database) TryOpen(tb testing.TB, key seal.Key) (store.Store, error) {
 	}
 	return s, err
 }
+
+// fill puts a migrated database where there is no file yet: migrating anew for
+// every test costs more than most tests.
+func (d *Database) fill(tb testing.TB) {
+	tb.Helper()
+	f, err := os.OpenFile(d.Path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	data, err := migrated()
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		tb.Fatalf("fill the database: %v", err)
+	}
+}
+
+// migrated is the file of a new database, made once by opening one.
+var migrated = sync.OnceValues(func() (data []byte, err error) {
+	dir, err := os.MkdirTemp("", "milaan-migrated-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "milaan.db")
+	s, err := store.Open(context.Background(), store.Location{Path: path}, Key)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Clean(path))
+})
 
 // Embedded reports whether the database is a file.
 func (d *Database) Embedded() bool { return d.Path != "" }
