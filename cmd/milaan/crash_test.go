@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -82,10 +83,10 @@ func testCrash(t *testing.T, database string) {
 	t.Helper()
 	shop, hook := newShop(t), newHook(t)
 	c := &crashTest{
-		program: build(t), addr: freeAddr(t), reported: make(map[string]bool), answered: make(map[string]string),
+		program: build(t), addrs: []string{freeAddr(t)}, reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr,
+	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr(),
 		"MILAAN_ADMIN_LISTEN=127.0.0.1:0", "MILAAN_ALLOW_PRIVATE_TARGETS=true", "MILAAN_POSTBACK_FIRST_RETRY=100ms",
 		"MILAAN_SECRET_KEY=a key of a test, which guards nothing at all", "MILAAN_LOG_LEVEL=error")
 	file := filepath.Join(t.TempDir(), "shop.yaml")
@@ -115,7 +116,7 @@ func testCrash(t *testing.T, database string) {
 
 	gateway := c.start(t)
 	t.Cleanup(func() { _ = gateway.Process.Kill() })
-	credited := c.checkAcknowledged(t)
+	credited := c.checkAcknowledged(t, crashes)
 	shop.wait(t, credited)
 	hook.wait(t, credited)
 	if err := gateway.Process.Signal(os.Interrupt); err != nil {
@@ -224,8 +225,9 @@ func (h *hook) check(t *testing.T, orders map[string]bool) {
 }
 
 type crashTest struct {
-	program string // milaan, or what is it when asMilaan is set
-	addr    string
+	program string   // milaan, or what is it when asMilaan is set
+	addrs   []string // of the gateways, which are asked in turn
+	turn    atomic.Uint32
 	env     []string
 	client  *http.Client
 
@@ -234,6 +236,9 @@ type crashTest struct {
 	answered map[string]string // the status an activation was answered with last, by custom id
 	paid     int               // how many were answered with ok
 }
+
+// addr is where the next request goes.
+func (c *crashTest) addr() string { return c.addrs[int(c.turn.Add(1))%len(c.addrs)] }
 
 // awaitPayments waits for so many payments more: a busy machine must not make
 // crashes that interrupt nothing. A gateway that credits none fails the test at
@@ -279,7 +284,7 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	for range 600 {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.addr)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.addr())
 		if err == nil {
 			_ = conn.Close()
 			return cmd
@@ -300,7 +305,7 @@ type answer struct {
 }
 
 func (c *crashTest) post(ctx context.Context, path, bearer, body string) (a answer, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr()+path, strings.NewReader(body))
 	if err != nil {
 		return a, err
 	}
@@ -315,9 +320,21 @@ func (c *crashTest) post(ctx context.Context, path, bearer, body string) (a answ
 		return a, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return a, fmt.Errorf("%s answered %d: %s", path, res.StatusCode, data)
+		return a, &refusedError{path, res.StatusCode, res.Header.Get("Retry-After"), string(data)}
 	}
 	return a, json.Unmarshal(data, &a)
+}
+
+// refusedError is an answer that is none.
+type refusedError struct {
+	path       string
+	status     int
+	retryAfter string
+	body       string
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("%s answered %d: %s", e.path, e.status, e.body)
 }
 
 func utrOf(n int) string { return fmt.Sprintf("4%011d", n) }
@@ -375,8 +392,9 @@ func (c *crashTest) trade(ctx context.Context, from int) {
 }
 
 // checkAcknowledged asks again for all that was acknowledged, finishing what
-// was interrupted, and returns the custom ids that are credited.
-func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
+// was interrupted, and returns the custom ids that are credited. Of them at least
+// so many were credited before.
+func (c *crashTest) checkAcknowledged(t *testing.T, least int) map[string]bool {
 	t.Helper()
 	credited := make(map[string]bool)
 	before, known := maps.Clone(c.answered), maps.Clone(c.reported)
@@ -410,10 +428,10 @@ func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
 		}
 		credited[id] = true
 	}
-	if oks < crashes {
-		t.Errorf("only %d payments were credited in %d rounds: the load does not test anything", oks, crashes)
+	if oks < least {
+		t.Errorf("only %d payments were credited, not %d: the load does not test anything", oks, least)
 	}
-	t.Logf("%d crashes, %d credits and %d claims acknowledged (%d as ok)", crashes, len(known), len(before), oks)
+	t.Logf("%d credits and %d claims acknowledged (%d as ok)", len(known), len(before), oks)
 	return credited
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/patience"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
@@ -263,7 +264,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
-		Intake: g.intake, Importer: g.importer,
+		Intake: g.intake, Importer: g.importer, Outage: store.Outage,
 		Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -277,7 +278,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		AllowLoopback: g.config.AllowPrivateTargets, Log: g.log,
+		AllowLoopback: g.config.AllowPrivateTargets, Outage: store.Outage, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -353,7 +354,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send reports", reportEvery, g.reporting()}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
-	public := g.httpServer(&front{g.proxies, g.door})
+	public := g.httpServer(&front{g.proxies, patience.Bound(g.door, answerWithin)})
 	public.RegisterOnShutdown(g.window.Close)
 	plain := g.httpServer(nil)
 	if g.plain != nil {
@@ -410,6 +411,7 @@ const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 20 * time.Second
 	answerTimeout = 60 * time.Second
+	answerWithin  = 30 * time.Second // after which a request is told to come again
 	idleTimeout   = 120 * time.Second
 	headerBytes   = 16 << 10
 )
