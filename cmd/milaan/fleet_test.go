@@ -24,6 +24,8 @@ type fleet struct {
 	shop *shop
 	hook *hook
 
+	pause time.Duration // before a request is made again
+
 	mu       sync.Mutex
 	faults   []string     // answers that no client should get
 	shed     atomic.Int64 // answers that said: try again
@@ -42,7 +44,7 @@ type member struct {
 // as in the environment.
 func newFleet(t *testing.T, program, database string, settings ...string) *fleet {
 	t.Helper()
-	f := &fleet{shop: newShop(t), hook: newHook(t)}
+	f := &fleet{shop: newShop(t), hook: newHook(t), pause: 20 * time.Millisecond}
 	f.crashTest = &crashTest{
 		program: program, reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}},
@@ -182,7 +184,7 @@ func (f *fleet) pay(ctx context.Context, end <-chan struct{}, n int) {
 			select {
 			case <-end:
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(f.pause):
 			}
 		}
 	}

@@ -31,6 +31,7 @@ type Server struct {
 	bin      string // the folder of its programs
 	dir      string // its data
 	password string
+	settings []string
 	process  *exec.Cmd
 	ended    chan struct{} // closed once the process is gone
 	log      bytes.Buffer  // to be read once it is
@@ -48,7 +49,8 @@ func StartServer(tb testing.TB, settings ...string) *Server {
 	}
 	s.dir = filepath.Join(s.dir, "data")
 	s.run(tb, "initdb", "-D", s.dir, "--username=postgres", "--pwfile="+file, "--auth=password", "--encoding=UTF8", "--locale=C", "--no-sync")
-	s.start(tb, settings)
+	s.settings = settings
+	s.start(tb)
 	return s
 }
 
@@ -60,7 +62,8 @@ func (s *Server) Standby(tb testing.TB, name string, settings ...string) *Server
 	host, port, _ := strings.Cut(s.Addr, ":")
 	s.run(tb, "pg_basebackup", "-D", b.dir, "--wal-method=stream", "--checkpoint=fast", "--no-sync", "--write-recovery-conf",
 		"-d", fmt.Sprintf("host=%s port=%s user=postgres password=%s application_name=%s", host, port, s.password, name))
-	b.start(tb, settings)
+	b.settings = settings
+	b.start(tb)
 	return b
 }
 
@@ -121,6 +124,14 @@ func (s *Server) Kill(tb testing.TB) {
 	<-s.ended
 }
 
+// Restart starts a server that was killed, where it was.
+func (s *Server) Restart(tb testing.TB) {
+	tb.Helper()
+	if !s.started(tb) {
+		tb.Fatalf("PostgreSQL did not start again:\n%s", &s.log)
+	}
+}
+
 // Promote makes a standby a server of its own.
 func (s *Server) Promote(tb testing.TB) {
 	tb.Helper()
@@ -128,12 +139,12 @@ func (s *Server) Promote(tb testing.TB) {
 }
 
 // start runs the server on a free port.
-func (s *Server) start(tb testing.TB, settings []string) {
+func (s *Server) start(tb testing.TB) {
 	tb.Helper()
 	// Whether a port is free is known only by taking it.
 	for range 10 {
 		s.Addr = fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
-		if s.started(tb, settings) {
+		if s.started(tb) {
 			tb.Cleanup(s.stop)
 			return
 		}
@@ -146,7 +157,7 @@ func (s *Server) start(tb testing.TB, settings []string) {
 }
 
 // started runs the server and reports whether it came to answer.
-func (s *Server) started(tb testing.TB, settings []string) bool {
+func (s *Server) started(tb testing.TB) bool {
 	tb.Helper()
 	_, port, _ := strings.Cut(s.Addr, ":")
 	args := []string{"-D", s.dir, "-p", port}
@@ -154,7 +165,7 @@ func (s *Server) started(tb testing.TB, settings []string) bool {
 	// nothing that it gave to the system.
 	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off", "full_page_writes=off", "timezone=UTC", "log_min_messages=fatal",
-	}, settings...) {
+	}, s.settings...) {
 		args = append(args, "-c", setting)
 	}
 	s.process = s.command("postgres", args...)
