@@ -14,7 +14,7 @@ import (
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, build(t), "sqlite://"+filepath.Join(t.TempDir(), "milaan.db"))
-	m := f.join(t, f.program, "MILAAN_DRAIN_DELAY=5s")
+	m := f.join(t, f.program, "MILAAN_DRAIN_DELAY=15s")
 	f.addrs = []string{m.addr}
 	stop := f.work(t, 4, 0)
 	until(t, &f.payments, 20, "payments")
