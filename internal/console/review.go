@@ -62,12 +62,14 @@ func creditPath(id int64) string { return reviewPath + "/credits/" + strconv.For
 
 // ofClaim finds the claim that the address names.
 func (d *Door) ofClaim(next func(v *visit, c *deposit.Claim) error) func(*visit) error {
-	return ofRecord("claim", d.Store.FindClaim, deposit.ErrNoClaim, next)
+	find := func(ctx context.Context, id int64) (*deposit.Claim, error) { return d.Store.FindClaim(ctx, id) }
+	return ofRecord("claim", find, deposit.ErrNoClaim, next)
 }
 
 // ofCredit finds the credit that the address names.
 func (d *Door) ofCredit(next func(v *visit, c *deposit.Credit) error) func(*visit) error {
-	return ofRecord("credit", d.Store.FindCredit, deposit.ErrNoCredit, next)
+	find := func(ctx context.Context, id int64) (*deposit.Credit, error) { return d.Store.FindCredit(ctx, id) }
+	return ofRecord("credit", find, deposit.ErrNoCredit, next)
 }
 
 // ofRecord finds the record whose number is a part of the address; find fails with
