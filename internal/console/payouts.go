@@ -181,7 +181,7 @@ func (d *Door) approveChosen(v *visit) error {
 			if !ok {
 				return err
 			}
-			refused = append(refused, problem)
+			refused = append(refused, text+": "+problem)
 		}
 	}
 	if len(refused) > 0 {
