@@ -52,7 +52,8 @@ func TestAPIExamples(t *testing.T) {
 		}
 	}
 	dir, shop := t.TempDir(), newShop(t)
-	c := &crashTest{program: os.Args[0], addrs: []string{freeAddr(t)}, client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
+	c := &crashTest{program: os.Args[0], client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
+	c.ask(freeAddr(t))
 	c.env = append(os.Environ(), asMilaan+"=1", "MILAAN_DATABASE_URL=sqlite://"+filepath.Join(dir, "milaan.db"),
 		"MILAAN_LISTEN="+c.addr(), "MILAAN_ADMIN_LISTEN="+freeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
 	write := func(name, text string, mode os.FileMode) string {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +25,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// crashes is how often a gateway is killed under load in one test.
-const crashes = 100
+// crashes is how often a gateway is killed under load in each of the two tests.
+// MILAAN_TEST_CRASHES is another number.
+const crashes = 50
 
 const crashInstallation = `
 merchants:
@@ -83,9 +85,10 @@ func testCrash(t *testing.T, database string) {
 	t.Helper()
 	shop, hook := newShop(t), newHook(t)
 	c := &crashTest{
-		program: build(t), addrs: []string{freeAddr(t)}, reported: make(map[string]bool), answered: make(map[string]string),
+		program: build(t), reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
+	c.ask(freeAddr(t))
 	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr(),
 		"MILAAN_ADMIN_LISTEN=127.0.0.1:0", "MILAAN_ALLOW_PRIVATE_TARGETS=true", "MILAAN_POSTBACK_FIRST_RETRY=100ms",
 		"MILAAN_SECRET_KEY=a key of a test, which guards nothing at all", "MILAAN_LOG_LEVEL=error")
@@ -95,7 +98,14 @@ func testCrash(t *testing.T, database string) {
 	}
 	c.command(t, "apply", file)
 
-	for round := range crashes {
+	rounds := crashes
+	if text := os.Getenv("MILAAN_TEST_CRASHES"); text != "" {
+		var err error
+		if rounds, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range rounds {
 		gateway := c.start(t)
 		ctx, stop := context.WithCancel(t.Context())
 		var clients sync.WaitGroup
@@ -116,7 +126,7 @@ func testCrash(t *testing.T, database string) {
 
 	gateway := c.start(t)
 	t.Cleanup(func() { _ = gateway.Process.Kill() })
-	credited := c.checkAcknowledged(t, crashes)
+	credited := c.checkAcknowledged(t, rounds)
 	shop.wait(t, credited)
 	hook.wait(t, credited)
 	if err := gateway.Process.Signal(os.Interrupt); err != nil {
@@ -130,17 +140,33 @@ func testCrash(t *testing.T, database string) {
 	hook.check(t, credited)
 }
 
-// build makes the program as it is shipped: two hundred starts of a binary that
-// watches for races take minutes, and nobody would read what it found.
+// build makes the program as it is shipped, once for all tests: two hundred starts
+// of a binary that watches for races take minutes, and nobody would read what it
+// found.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "milaan")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build milaan: %v\n%s", err, out)
+	path, err := shipped()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+// programs is the folder of what tests build; TestMain removes it.
+var programs = filepath.Join(os.TempDir(), fmt.Sprintf("milaan-programs-%d", os.Getpid()))
+
+var shipped = sync.OnceValues(func() (path string, err error) { return compile(".", "milaan") })
+
+// compile makes the program of a folder.
+func compile(dir, name string) (path string, err error) {
+	path = filepath.Join(programs, name)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", path, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build milaan: %w\n%s", err, out)
+	}
+	return path, nil
 }
 
 // hook is a merchant's webhook: it keeps which events it was told of each order.
@@ -225,8 +251,8 @@ func (h *hook) check(t *testing.T, orders map[string]bool) {
 }
 
 type crashTest struct {
-	program string   // milaan, or what is it when asMilaan is set
-	addrs   []string // of the gateways, which are asked in turn
+	program string                   // milaan, or what is it when asMilaan is set
+	route   atomic.Pointer[[]string] // the gateways' addresses, which are asked in turn
 	turn    atomic.Uint32
 	env     []string
 	client  *http.Client
@@ -238,7 +264,13 @@ type crashTest struct {
 }
 
 // addr is where the next request goes.
-func (c *crashTest) addr() string { return c.addrs[int(c.turn.Add(1))%len(c.addrs)] }
+func (c *crashTest) addr() string {
+	addrs := *c.route.Load()
+	return addrs[int(c.turn.Add(1))%len(addrs)]
+}
+
+// ask sends requests to these gateways from now on, in turn.
+func (c *crashTest) ask(addrs ...string) { c.route.Store(&addrs) }
 
 // awaitPayments waits for so many payments more: a busy machine must not make
 // crashes that interrupt nothing. A gateway that credits none fails the test at

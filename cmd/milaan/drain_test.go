@@ -15,7 +15,7 @@ func TestDrain(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t, build(t), "sqlite://"+filepath.Join(t.TempDir(), "milaan.db"))
 	m := f.join(t, f.program, "MILAAN_DRAIN_DELAY=15s")
-	f.addrs = []string{m.addr}
+	f.ask(m.addr)
 	stop := f.work(t, 4, 0)
 	until(t, &f.payments, 20, "payments")
 
@@ -53,7 +53,7 @@ func TestDrain(t *testing.T) {
 		t.Errorf("%d requests met a closed door", n)
 	}
 	again := f.join(t, f.program)
-	f.addrs = []string{again.addr}
+	f.ask(again.addr)
 	f.settle(t, 40)
 	again.leave(t)
 }

@@ -23,7 +23,7 @@ func TestFailover(t *testing.T) {
 
 	f := newFleet(t, build(t), storetest.URL("postgres", primary, standby))
 	first, second := f.join(t, f.program), f.join(t, f.program)
-	f.addrs = []string{first.addr, second.addr}
+	f.ask(first.addr, second.addr)
 	stop := f.work(t, 6, 0)
 	until(t, &f.payments, 200, "payments")
 

@@ -21,8 +21,9 @@ import (
 // should never be.
 type fleet struct {
 	*crashTest
-	shop *shop
-	hook *hook
+	shop     *shop
+	hook     *hook
+	database string
 
 	pause time.Duration // before a request is made again
 
@@ -44,7 +45,7 @@ type member struct {
 // as in the environment.
 func newFleet(t *testing.T, program, database string, settings ...string) *fleet {
 	t.Helper()
-	f := &fleet{shop: newShop(t), hook: newHook(t), pause: 20 * time.Millisecond}
+	f := &fleet{shop: newShop(t), hook: newHook(t), database: database, pause: 20 * time.Millisecond}
 	f.crashTest = &crashTest{
 		program: program, reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}},
@@ -61,7 +62,7 @@ func newFleet(t *testing.T, program, database string, settings ...string) *fleet
 }
 
 // join starts a gateway of a program and waits until it is ready. Requests go
-// there only when addrs says so.
+// there only when they are asked.
 func (f *fleet) join(t *testing.T, program string, settings ...string) *member {
 	t.Helper()
 	m := &member{addr: freeAddr(t), admin: freeAddr(t), log: filepath.Join(t.TempDir(), "log")}

@@ -66,7 +66,7 @@ func TestOutagesOfPostgres(t *testing.T) {
 	network := storetest.NewHush(t, database)
 	f := newFleet(t, build(t), network.URL)
 	m := f.join(t, f.program)
-	f.addrs = []string{m.addr}
+	f.ask(m.addr)
 	both := func(begin, end string, after ...string) func() func() {
 		return func() func() {
 			server.Do(t, begin)
@@ -112,7 +112,7 @@ func TestOutagesOfSQLite(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "milaan.db")
 	f := newFleet(t, build(t), "sqlite://"+path)
 	m := f.join(t, f.program)
-	f.addrs = []string{m.addr}
+	f.ask(m.addr)
 	bear(t, f, m, []outage{
 		{"the disk is full", func() func() {
 			// No file of the process may have more than this: less than each has.
