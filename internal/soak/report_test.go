@@ -81,6 +81,7 @@ func (s *soak) page(plan []fault, r *reckoning, verified time.Duration) string {
 	for _, state := range slices.Sorted(maps.Keys(r.states)) {
 		row("withdrawals and settlements that are "+state, r.states[state])
 	}
+	row("… of them contested, for a person to look at", r.contested)
 	row("postbacks that came again", r.repeats)
 	for _, kind := range slices.Sorted(maps.Keys(s.books.kinds)) {
 		row("events `"+kind+"`", s.books.kinds[kind])
