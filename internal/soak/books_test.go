@@ -139,7 +139,6 @@ type books struct {
 	mu       sync.Mutex
 	payments []payment
 	payouts  map[string]*payout // by id
-	charges  int                // lines of statements that cost a wallet chargeOf
 	oldest   int                // below it every payment is told that must be
 	delays   []time.Duration    // from credit to being told, since the last look
 	bodies   map[string]uint64  // digests of events by webhook-id

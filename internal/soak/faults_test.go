@@ -4,6 +4,7 @@ package soak_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -126,7 +127,7 @@ func (s *soak) serves(ctx context.Context) bool {
 // stop ends all gateways in order, as an upgrade does.
 func (s *soak) stop() {
 	for _, g := range s.gateways {
-		if err := g.end(syscall.SIGTERM); err != nil && err != os.ErrProcessDone {
+		if err := g.end(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			s.wrong("stop: %v", err)
 		}
 	}
