@@ -207,7 +207,7 @@ func (b *books) lag(well func(shop int) bool) (oldest time.Duration, delays []ti
 		if due := p.credited() && p.told == 0 && well(p.shop); due {
 			oldest = max(oldest, now-p.settled)
 		}
-		// Whatever is still under way, and what is a month old by then, is looked at again.
+		// The next look begins where something is still under way.
 		open := p.kind != unclaimed && p.kind != mistyped && p.kind != forged && p.told == 0 && well(p.shop)
 		if passed = passed && !open; passed {
 			b.oldest = n + 1

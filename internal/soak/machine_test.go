@@ -188,6 +188,14 @@ func (g *gateway) metrics(ctx context.Context) (map[string]float64, error) {
 	return all, nil
 }
 
+// collect has the gateway collect its garbage.
+func (g *gateway) collect(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	_, err := get(ctx, "http://"+g.admin+"/debug/pprof/heap?gc=1")
+	return err == nil
+}
+
 // complaints counts lines of a log, by level and message.
 func (g *gateway) complaints() (lines map[string]int, err error) {
 	file, err := os.Open(g.log.Name())

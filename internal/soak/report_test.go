@@ -61,8 +61,12 @@ func (s *soak) page(plan []fault, r *reckoning, verified time.Duration) string {
 		verdict = "**It failed**: see the test's output."
 	}
 	line("## %s, %s\n", s.engine, strings.TrimSuffix(s.load.String(), "0s"))
-	line("%s, %d gateway(s), %s, %d cores, %s. `milaan load` reached %s activations/s on this machine just before; the load was %d payments/s. %s\n",
-		engine, len(s.gateways), runtime.Version(), runtime.NumCPU(), s.books.began.UTC().Format(time.DateOnly), thousands(s.peak), s.rate, verdict)
+	gateways := "one gateway"
+	if len(s.gateways) > 1 {
+		gateways = "two gateways"
+	}
+	line("%s, %s, %s, %d cores, %s. `milaan load` reached %s activations/s on this machine just before; the load was %d payments/s. %s\n",
+		engine, gateways, runtime.Version(), runtime.NumCPU(), s.books.began.UTC().Format(time.DateOnly), thousands(s.peak), s.rate, verdict)
 
 	line("### What happened\n")
 	line("| what | how many |\n| --- | ---: |")
@@ -110,12 +114,16 @@ func (s *soak) page(plan []fault, r *reckoning, verified time.Duration) string {
 	line("\nA call's time is that of the attempt that was answered. Without faults: from the start to the end of the load, less each fault until 10 s after everything could serve again.")
 
 	line("\n### Memory, goroutines, files, connections\n")
-	line("Medians of the first and the last third of each time in which a gateway was one process, within the load and after the warm-up of %s; shorter ones than %s are left out.\n", brief(s.warm), brief(s.load/15))
-	line("| gateway | from | to | resident | heap in use | goroutines | files | connections to the database |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+	line("Medians of the first and the last third of each time in which a gateway was one process, within the load and after the warm-up of %s; shorter ones than %s are left out. Live is what a collection of garbage leaves.\n", brief(s.warm), brief(s.load/15))
+	line("| gateway | from | to | resident | heap in use | live heap | goroutines | files | connections to the database |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for i, g := range s.gateways {
 		for _, x := range stretches(s.watch.samples, i, s.warm, s.load, s.load/15) {
-			line("| %s | %s | %s | %s → %s | %s → %s | %.0f → %.0f | %.0f → %.0f | %.0f → %.0f |", g.name, clock(x.from), clock(x.to), megabytes(x.first.memory), megabytes(x.last.memory),
-				megabytes(x.first.heap), megabytes(x.last.heap), x.first.goroutines, x.last.goroutines, x.first.files, x.last.files, x.first.connections, x.last.connections)
+			connections := "none"
+			if s.database != nil {
+				connections = fmt.Sprintf("%.0f → %.0f", x.first.connections, x.last.connections)
+			}
+			line("| %s | %s | %s | %s → %s | %s → %s | %s → %s | %.0f → %.0f | %.0f → %.0f | %s |", g.name, clock(x.from), clock(x.to), megabytes(x.first.memory), megabytes(x.last.memory),
+				megabytes(x.first.heap), megabytes(x.last.heap), megabytes(x.first.live), megabytes(x.last.live), x.first.goroutines, x.last.goroutines, x.first.files, x.last.files, connections)
 		}
 	}
 
@@ -183,6 +191,7 @@ func (s *soak) graphs(f *strings.Builder, plan []fault) {
 			return func(x sample) float64 { return get(x.gateways[i]) }
 		}
 		draw("resident, "+g.name, "MiB", 1<<20, of(func(x figures) float64 { return x.memory }))
+		draw("live heap, "+g.name, "MiB", 1<<20, of(func(x figures) float64 { return x.live }))
 		draw("heap in use, "+g.name, "MiB", 1<<20, of(func(x figures) float64 { return x.heap }))
 		draw("goroutines, "+g.name, "", 1, of(func(x figures) float64 { return x.goroutines }))
 		draw("open files, "+g.name, "", 1, of(func(x figures) float64 { return x.files }))

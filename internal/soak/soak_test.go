@@ -504,9 +504,9 @@ func (s *soak) audit() *reckoning {
 		r.owed += net[shop]
 	}
 	r.checks = append(r.checks,
-		fmt.Sprintf("%d credits that were acknowledged are known: each was reported again, and each was a duplicate.", r.credits),
-		fmt.Sprintf("%d claims that were acknowledged stand as they must, made again: %d are credited, with their amount; %d, whose UTR no bank reported, are not.",
-			flat(claims), r.deposits, flat(claims)-r.deposits),
+		fmt.Sprintf("%s credits that were acknowledged are known: each was reported again, and each was a duplicate.", thousands(r.credits)),
+		fmt.Sprintf("%s claims that were acknowledged stand as they must, made again: %s are credited, with their amount; %s, whose UTR no bank reported, are not.",
+			thousands(flat(claims)), thousands(r.deposits), thousands(flat(claims)-r.deposits)),
 	)
 	return r
 }
@@ -646,7 +646,8 @@ func (s *soak) settleDown() {
 // for each payment is beyond them by orders of magnitude.
 const (
 	goroutineSlack = 15
-	memorySlack    = 48 << 20
+	memorySlack    = 32 << 20
+	residentSlack  = 128 << 20 // what a burst took is given back to the system slowly
 	memoryGrowth   = 1.3
 )
 
@@ -707,7 +708,10 @@ func (s *soak) judge() {
 	for i, g := range s.gateways {
 		for _, x := range s.trends(i) {
 			seen++
-			if x.last.memory > x.first.memory*memoryGrowth+memorySlack {
+			if x.last.live > x.first.live*memoryGrowth+memorySlack {
+				s.wrong("gateway %s: %s live from %s on, %s up to %s", g.name, megabytes(x.first.live), x.from, megabytes(x.last.live), x.to)
+			}
+			if x.last.memory > x.first.memory*memoryGrowth+residentSlack {
 				s.wrong("gateway %s: %s resident from %s on, %s up to %s", g.name, megabytes(x.first.memory), x.from, megabytes(x.last.memory), x.to)
 			}
 			// The load is the same: so is what serves it, but for what a fault left under way.

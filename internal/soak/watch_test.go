@@ -19,16 +19,16 @@ type sample struct {
 	payments int           // begun since the last one
 	answers  int           // calls answered since the last one
 	p50, p99 time.Duration // of claims answered since the last one; 0 where there were none
-	lag      time.Duration // how long the oldest deposit has waited to be told
+	lag      time.Duration // how long the oldest deposit of merchants that are well has waited to be told
 	toldP99  time.Duration // of those that were told since the last one
 }
 
 // figures are a gateway's own.
 type figures struct {
-	start                             float64 // tells one process from the next
-	memory, heap, goroutines, files   float64
-	connections                       float64 // to PostgreSQL
-	inFlight, conflicts, shed, broken float64
+	start                           float64 // tells one process from the next
+	memory, heap, goroutines, files float64
+	live                            float64 // heap right after a collection; 0 where none was asked for
+	connections                     float64 // to PostgreSQL
 }
 
 // watch takes the time of calls, and looks at everything every few seconds.
@@ -103,6 +103,10 @@ func percentile(all []time.Duration, p int) time.Duration {
 	return all[min(len(all)-1, len(all)*p/100)]
 }
 
+// collectEvery is how many samples there are to a collection of garbage that is
+// asked for: what is left then is what a leak would add to.
+const collectEvery = 6
+
 // take looks at everything once.
 func (w *watch) take(ctx context.Context, s *soak) {
 	now := sample{at: s.books.since()}
@@ -112,15 +116,18 @@ func (w *watch) take(ctx context.Context, s *soak) {
 	}
 	for _, g := range s.gateways {
 		var f figures
+		live := len(w.samples)%collectEvery == 0 && g.collect(ctx)
 		if m, err := g.metrics(ctx); err == nil {
 			f = figures{start: m["process_start_time_seconds"], memory: m["process_resident_memory_bytes"], heap: m["go_memstats_heap_inuse_bytes"],
-				goroutines: m["go_goroutines"], files: m["process_open_fds"], connections: connections[g.name], inFlight: m["milaan_postback_in_flight"],
-				conflicts: m["milaan_batch_conflicts_total"], shed: m["milaan_shed_total"], broken: m[`milaan_postback_dropped_total{reason="broken"}`]}
+				goroutines: m["go_goroutines"], files: m["process_open_fds"], connections: connections[g.name]}
+			if live {
+				f.live = m["go_memstats_heap_alloc_bytes"]
+			}
 		}
 		now.gateways = append(now.gateways, f)
 	}
 	var delays []time.Duration
-	now.lag, delays = s.books.lag(func(shop int) bool { return shop < soundShops })
+	now.lag, delays = s.books.lag(func(shop int) bool { return merchants[shop].manner < flaky })
 	now.toldP99 = percentile(delays, 99)
 	begun := s.books.count()
 	w.mu.Lock()
@@ -182,9 +189,14 @@ func stretches(samples []sample, g int, from, to, least time.Duration) (all []st
 // median takes each figure's.
 func median(run []figures) figures {
 	of := func(get func(figures) float64) float64 {
-		values := make([]float64, len(run))
-		for i, f := range run {
-			values[i] = get(f)
+		var values []float64
+		for _, f := range run {
+			if v := get(f); v > 0 { // what was not asked for is none
+				values = append(values, v)
+			}
+		}
+		if len(values) == 0 {
+			return 0
 		}
 		slices.Sort(values)
 		return values[len(values)/2]
@@ -192,6 +204,6 @@ func median(run []figures) figures {
 	return figures{
 		memory: of(func(f figures) float64 { return f.memory }), heap: of(func(f figures) float64 { return f.heap }),
 		goroutines: of(func(f figures) float64 { return f.goroutines }), files: of(func(f figures) float64 { return f.files }),
-		connections: of(func(f figures) float64 { return f.connections }),
+		connections: of(func(f figures) float64 { return f.connections }), live: of(func(f figures) float64 { return f.live }),
 	}
 }
