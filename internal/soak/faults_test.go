@@ -19,7 +19,8 @@ type fault struct {
 	// Strike breaks something and mend puts it right again, both on the same soak.
 	strike func(*soak, context.Context) error
 	mend   func(*soak, context.Context) error
-	well   time.Duration // until everything could serve again, once it happened
+	back   time.Duration // that mending took: a start, recovery included
+	well   time.Duration // until everything could serve again, from when it began
 }
 
 // A gateway that is hurt is the last of them: where there are two, the first is
@@ -94,6 +95,7 @@ func (s *soak) breakThings(ctx context.Context, plan []fault) {
 		mending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
 		mended := s.books.since()
 		err := f.mend(s, mending)
+		f.back = s.books.since() - mended
 		for err == nil && !s.serves(mending) && mending.Err() == nil {
 			time.Sleep(20 * time.Millisecond)
 		}

@@ -133,9 +133,10 @@ func (s *soak) page(plan []fault, r *reckoning, verified time.Duration) string {
 	line("```\n")
 
 	line("### Faults\n")
-	line("| at | what | for | well again after |\n| ---: | --- | ---: | ---: |")
+	line("From when it is started or mended: how long that takes, and until every gateway says that it is ready.\n")
+	line("| at | what | for | started after | all ready after |\n| ---: | --- | ---: | ---: | ---: |")
 	for _, x := range plan {
-		line("| %s | %s | %s | %s |", clock(x.at), x.what, brief(x.lasts), brief(x.well))
+		line("| %s | %s | %s | %s | %s |", clock(x.at), x.what, brief(x.lasts), brief(x.back), brief(x.well))
 	}
 	line("")
 	return f.String()
