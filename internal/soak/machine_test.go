@@ -78,8 +78,19 @@ func newGateway(t *testing.T, name, program, dir string, settings ...string) *ga
 	return g
 }
 
-// start begins the process and waits until it can serve.
-func (g *gateway) start(ctx context.Context) error {
+// start begins the process and waits until it can serve. While it was away, an
+// outgoing connection may have taken its port for a moment: then it is tried again.
+func (g *gateway) start(ctx context.Context) (err error) {
+	for range 5 {
+		if err = g.tryStart(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return err
+}
+
+func (g *gateway) tryStart(ctx context.Context) error {
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), g.program, "serve")
 	cmd.Env, cmd.Stderr = g.env, g.log
 	if err := cmd.Start(); err != nil {
