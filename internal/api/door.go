@@ -57,8 +57,11 @@ type Config struct {
 	// allow lists. Nil takes the connection's: right where no proxy stands
 	// before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
-	Metrics    *Metrics
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage  func(error) bool
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Metrics measure the doors. docs/metrics.md lists them.
@@ -100,6 +103,9 @@ type Door struct {
 func New(c Config) *Door {
 	if c.ClientAddr == nil {
 		c.ClientAddr = connectionAddr
+	}
+	if c.Outage == nil {
+		c.Outage = func(error) bool { return false }
 	}
 	return &Door{Config: c}
 }

@@ -66,7 +66,8 @@ type Store interface {
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 }
 
-// Config is what a door works with; every field but ClientAddr is needed.
+// Config is what a door works with; every field but ClientAddr and
+// Outage is needed.
 type Config struct {
 	Desk      Desk
 	Office    *payout.Office
@@ -79,8 +80,11 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's.
 	ClientAddr func(*http.Request) netip.Addr
-	Metrics    *Metrics
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage  func(error) bool
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Metrics measure the door. docs/metrics.md lists them.
