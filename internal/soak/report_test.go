@@ -114,7 +114,7 @@ func (s *soak) page(plan []fault, r *reckoning, verified time.Duration) string {
 	line("\nA call's time is that of the attempt that was answered. Without faults: from the start to the end of the load, less each fault until 10 s after everything could serve again.")
 
 	line("\n### Memory, goroutines, files, connections\n")
-	line("Medians of the first and the last third of each time in which a gateway was one process, within the load and after the warm-up of %s; shorter ones than %s are left out. Live is what a collection of garbage leaves.\n", brief(s.warm), brief(s.load/15))
+	line("Medians of the first and the last third of each time in which a gateway was one process, within the load and after the warm-up of %s; shorter ones than %s are left out, and so is what was seen while a fault lasted and until 10 s after it. Live is what a collection of garbage leaves.\n", brief(s.warm), brief(s.load/15))
 	line("| gateway | from | to | resident | heap in use | live heap | goroutines | files | connections to the database |\n| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for i, g := range s.gateways {
 		for _, x := range stretches(s.watch.samples, i, s.warm, s.load, s.load/15) {

@@ -16,6 +16,7 @@ import (
 type sample struct {
 	at       time.Duration
 	gateways []figures     // zero where one did not answer
+	faulty   bool          // a fault lasted, or did a moment ago
 	payments int           // begun since the last one
 	answers  int           // calls answered since the last one
 	p50, p99 time.Duration // of claims answered since the last one; 0 where there were none
@@ -134,7 +135,7 @@ func (w *watch) take(ctx context.Context, s *soak) {
 	defer w.mu.Unlock()
 	now.p50, now.p99 = percentile(w.lately, 50), percentile(w.lately, 99)
 	now.answers, now.payments = w.answers, begun-w.issued
-	w.lately, w.answers, w.issued = w.lately[:0], 0, begun
+	w.lately, w.answers, w.issued, now.faulty = w.lately[:0], 0, begun, w.faulty
 	w.samples = append(w.samples, now)
 }
 
@@ -159,7 +160,8 @@ type stretch struct {
 	first, last figures // medians of its first and last third
 }
 
-// stretches are a gateway's, those that are long enough to show a trend.
+// stretches are a gateway's, those that are long enough to show a trend. What was
+// seen while a fault lasted, and 10 s after it, does not count.
 func stretches(samples []sample, g int, from, to, least time.Duration) (all []stretch) {
 	for start := 0; start < len(samples); {
 		process := samples[start].gateways[g].start
@@ -170,7 +172,7 @@ func stretches(samples []sample, g int, from, to, least time.Duration) (all []st
 		if process != 0 && samples[start].at >= from {
 			run := make([]figures, 0, end-start)
 			for _, x := range samples[start:end] {
-				if f := x.gateways[g]; f.start != 0 {
+				if f := x.gateways[g]; f.start != 0 && !x.faulty {
 					run = append(run, f)
 				}
 			}
