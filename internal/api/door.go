@@ -20,6 +20,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/money"
 )
 
@@ -43,7 +44,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a door works with; every field but ClientAddr is needed.
+// Config is what a door works with; every field but ClientAddr and Tracer is
+// needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -57,6 +59,7 @@ type Config struct {
 	// allow lists. Nil takes the connection's: right where no proxy stands
 	// before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
+	Tracer     *trace.Tracer // nil where nothing is traced
 	Metrics    *Metrics
 	Log        *slog.Logger
 }

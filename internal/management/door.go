@@ -32,6 +32,7 @@ import (
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/trace"
 )
 
 // Desk decides reviews; a [deposit.Desk] is one.
@@ -66,7 +67,8 @@ type Store interface {
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 }
 
-// Config is what a door works with; every field but ClientAddr is needed.
+// Config is what a door works with; every field but ClientAddr and Tracer is
+// needed.
 type Config struct {
 	Desk      Desk
 	Office    *payout.Office
@@ -79,6 +81,7 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's.
 	ClientAddr func(*http.Request) netip.Addr
+	Tracer     *trace.Tracer // nil where nothing is traced
 	Metrics    *Metrics
 	Log        *slog.Logger
 }
@@ -137,6 +140,7 @@ type call struct {
 	body []byte
 	// merchant is whose key it is; nil for the operator's.
 	merchant *directory.Merchant
+	span     trace.Span // of a call that is traced
 }
 
 // who names the caller in logs.
@@ -144,7 +148,11 @@ func (c *call) who() []slog.Attr {
 	if c.key.ID == 0 {
 		return nil
 	}
-	return []slog.Attr{slog.Int64("key", c.key.ID), slog.String("owner", c.key.Owner())}
+	list := []slog.Attr{slog.Int64("key", c.key.ID), slog.String("owner", c.key.Owner())}
+	if c.span.Traced() {
+		list = append(list, slog.String("trace", c.span.ID()))
+	}
+	return list
 }
 
 type callKey struct{}
@@ -163,6 +171,8 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	route := d.guarded(out, r, c)
+	c.span.Route(r.Method, route)
+	c.span.Answered(out.status())
 	took := d.Now().Sub(start)
 	d.Metrics.Requests.WithLabelValues(route, strconv.Itoa(out.status())).Observe(took.Seconds())
 	d.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", append([]slog.Attr{
@@ -201,6 +211,12 @@ func (d *Door) guarded(w *answer, r *http.Request, c *call) (route string) {
 	if p := d.admit(r, c); p != nil {
 		p.write(w)
 		return route
+	}
+	if r, c.span = d.Tracer.Request(r, route, true); c.span.Traced() {
+		c.span.Tell(trace.Key(c.key.ID))
+		if c.merchant != nil {
+			c.span.Tell(trace.Merchant(c.merchant.ID))
+		}
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	c.ctx = r.Context()

@@ -32,6 +32,7 @@ import (
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/window"
 )
 
@@ -138,6 +139,7 @@ type Gateway struct {
 	growth    *growth
 	providers providers
 	registry  *prometheus.Registry
+	tracer    *trace.Tracer // nil where nothing is traced
 	window    *window.Door
 	staff     *staff.Desk
 	console   *console.Door // nil where it is off
@@ -224,6 +226,9 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if err := g.registerRates(); err != nil {
 		return err
 	}
+	if err := g.openTracer(ctx); err != nil {
+		return err
+	}
 	if g.embedded {
 		// What the last process took with it into its end is due again.
 		if err := g.store.ReleaseLeases(ctx, time.Now()); err != nil {
@@ -240,6 +245,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
 		Transport: outgoing,
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
+		Tracer:    g.tracer,
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
@@ -249,7 +255,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.growth = newGrowth(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
-		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
+		Outbox: g.worker, Tracer: g.tracer, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
@@ -264,7 +270,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
 		Intake: g.intake, Importer: g.importer,
-		Metrics: api.NewMetrics(g.registry), Log: g.log,
+		Tracer: g.tracer, Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
@@ -277,7 +283,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		AllowLoopback: g.config.AllowPrivateTargets, Log: g.log,
+		AllowLoopback: g.config.AllowPrivateTargets, Tracer: g.tracer, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -332,6 +338,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workerLife, closeWorker := context.WithCancel(context.WithoutCancel(ctx))
 	defer closeWorker()
 
+	g.tracer.Start()
 	var backstage, stage errgroup.Group
 	backstage.Go(func() error { return g.worker.Run(workerLife) })
 	backstage.Go(func() error {
@@ -381,7 +388,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.console.Close()
 	}
 	closeDesk()
-	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
+	err = errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
+	g.closeTracer(stopping) // last: nobody's money waits for it
+	return err
 }
 
 // postman reads the mailboxes that feeds name.

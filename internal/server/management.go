@@ -12,7 +12,7 @@ import (
 func (g *Gateway) openManagement() (*management.Door, error) {
 	return management.New(management.Config{
 		Desk: g.desk, Office: g.office, Postbacks: g.control, Store: g.store, Directory: g.directory, Reconcile: g.reconcile, Now: time.Now,
-		Metrics: management.NewMetrics(g.registry), Log: g.log,
+		Tracer: g.tracer, Metrics: management.NewMetrics(g.registry), Log: g.log,
 	})
 }
 

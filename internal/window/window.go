@@ -25,6 +25,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/words"
 	"github.com/milaan/milaan/money"
 )
@@ -50,8 +51,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a window works with; every field but AllowLoopback and
-// ClientAddr is needed.
+// Config is what a window works with; every field but AllowLoopback, ClientAddr
+// and Tracer is needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -62,6 +63,7 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
+	Tracer     *trace.Tracer // nil where nothing is traced
 	Log        *slog.Logger
 }
 
@@ -190,6 +192,7 @@ type visit struct {
 	merchant *directory.Merchant
 	payment  *payment.Payment
 	claim    *deposit.Claim // nil before the payer gave a UTR
+	span     trace.Span     // of a form that is traced
 }
 
 // Errors a page is shown for.
@@ -221,6 +224,7 @@ func (d *Door) serve(next func(*visit) error) http.Handler {
 		if err := next(v); err != nil {
 			d.fail(v, err) //nolint:contextcheck // a visit holds its request, and with it the context
 		}
+		v.span.End()
 	})
 }
 
@@ -260,6 +264,7 @@ func (d *Door) fail(v *visit, err error) {
 		if v.Context().Err() == nil {
 			d.Log.ErrorContext(v.Context(), "the payment window failed", "error", err)
 		}
+		v.span.Fail()
 		say(http.StatusInternalServerError, "error.fault")
 	}
 	if v.payment != nil {
@@ -374,10 +379,24 @@ func (d *Door) ofPayment(next func(*visit) error) func(*visit) error {
 			return errNotFound
 		}
 		v.payment = p
+		d.traced(v)
 		if err := d.resume(v); err != nil {
 			return err
 		}
 		return next(v)
+	}
+}
+
+// traced begins the span of a form that a payer sends; pages and the news that they
+// ask for change nothing. A payer proves nothing, and chooses nothing: a trace that
+// comes along is passed over.
+func (d *Door) traced(v *visit) {
+	if !d.Tracer.On() || v.Method != http.MethodPost {
+		return
+	}
+	_, route, _ := strings.Cut(v.Pattern, " ")
+	if v.Request, v.span = d.Tracer.Request(v.Request, route, false); v.span.Traced() {
+		v.span.Tell(trace.Merchant(v.merchant.ID))
 	}
 }
 
