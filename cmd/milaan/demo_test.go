@@ -97,7 +97,7 @@ func (d *runningDemo) end(t *testing.T) {
 func TestDemoEndsCleanly(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
-	startDemo(t).end(t)
+	startDemo(t, "--empty").end(t)
 	if left, err := filepath.Glob(filepath.Join(temporary, "*")); err != nil || len(left) > 0 {
 		t.Errorf("the demo left %v behind (%v)", left, err)
 	}

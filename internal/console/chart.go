@@ -30,6 +30,7 @@ type bar struct {
 type tick struct {
 	At    int
 	Label string
+	Last  bool // ends at the right edge, beyond which it would be cut off
 }
 
 type chartRow struct{ When, Amount, Compared string }
@@ -69,7 +70,11 @@ func (v *visit) chart(id, now, compared string, points []point) *chart {
 		c.Bars = append(c.Bars, bar{X: x + step/8, Y: y(p.Amount), W: step - step/4, H: foot - y(p.Amount), Label: p.When + ": " + v.Money(p.Amount)})
 		fmt.Fprintf(&line, "%d,%d %d,%d ", x, y(p.Compared), x+step, y(p.Compared))
 		if p.Mark != "" {
-			c.Marks = append(c.Marks, tick{x + step/2, p.Mark})
+			mark := tick{At: x + step/2, Label: p.Mark}
+			if i == len(points)-1 {
+				mark.At, mark.Last = chartWide, true
+			}
+			c.Marks = append(c.Marks, mark)
 		}
 		row := chartRow{When: p.When, Amount: v.Money(p.Amount)}
 		if compared != "" {
@@ -78,7 +83,7 @@ func (v *visit) chart(id, now, compared string, points []point) *chart {
 		c.Rows = append(c.Rows, row)
 	}
 	for _, part := range []money.Paise{0, top / 2, top} {
-		c.Ticks = append(c.Ticks, tick{y(part), v.short(part)})
+		c.Ticks = append(c.Ticks, tick{At: y(part), Label: v.short(part)})
 	}
 	c.Desc = now + ": " + v.Money(sum)
 	if compared != "" {

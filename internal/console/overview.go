@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,7 @@ func (d *Door) overview() handlers {
 type overview struct {
 	At       time.Time
 	All      bool   // of the whole installation
+	one      string // the merchant's id, where it is one's
 	Merchant string // whose it is, where it is one's
 	Others   []merchantLink
 
@@ -53,6 +55,18 @@ type overview struct {
 	Figures []figure
 	Hours   *chart
 	Days    *chart
+}
+
+// List is the address of a list, narrowed to a state and to whose overview it is.
+func (o overview) List(name, state string) string {
+	query := url.Values{}
+	if state != "" {
+		query.Set("state", state)
+	}
+	if o.one != "" {
+		query.Set("merchant", o.one)
+	}
+	return (&url.URL{Path: base + "/" + name, RawQuery: query.Encode()}).String()
 }
 
 type merchantLink struct{ Name, Path string }
@@ -82,7 +96,7 @@ func (d *Door) overviewPage(v *visit) error {
 	if one == "" && !all {
 		one = ids[0]
 	}
-	o := overview{At: v.now, All: one == ""}
+	o := overview{At: v.now, All: one == "", one: one}
 	if one != "" {
 		o.Merchant = d.merchantName(one)
 	}

@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -180,7 +181,7 @@ func (d *Door) approveChosen(v *visit) error {
 			if !ok {
 				return err
 			}
-			refused = append(refused, problem)
+			refused = append(refused, text+": "+problem)
 		}
 	}
 	if len(refused) > 0 {
@@ -199,20 +200,10 @@ func (v *visit) payoutProblem(err error) (string, bool) {
 
 // ofWithdrawal finds the withdrawal that the address names.
 func (d *Door) ofWithdrawal(next func(*visit, *payout.Withdrawal) error) func(*visit) error {
-	return func(v *visit) error {
-		id, err := strconv.ParseInt(v.PathValue("withdrawal"), 10, 64)
-		if err != nil {
-			return errNotFound
-		}
-		w, err := d.office().Store.FindWithdrawal(v.Context(), id)
-		if errors.Is(err, payout.ErrNoWithdrawal) {
-			return errNotFound
-		}
-		if err != nil {
-			return err
-		}
-		return next(v, w)
+	find := func(ctx context.Context, id int64) (*payout.Withdrawal, error) {
+		return d.office().Store.FindWithdrawal(ctx, id)
 	}
+	return ofRecord("withdrawal", find, payout.ErrNoWithdrawal, next)
 }
 
 // payoutSheet is what the page of a withdrawal shows.

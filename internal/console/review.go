@@ -2,6 +2,7 @@ package console
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -61,37 +62,32 @@ func creditPath(id int64) string { return reviewPath + "/credits/" + strconv.For
 
 // ofClaim finds the claim that the address names.
 func (d *Door) ofClaim(next func(v *visit, c *deposit.Claim) error) func(*visit) error {
-	return func(v *visit) error {
-		id, err := strconv.ParseInt(v.PathValue("claim"), 10, 64)
-		if err != nil {
-			return errNotFound
-		}
-		c, err := d.Store.FindClaim(v.Context(), id)
-		if errors.Is(err, deposit.ErrNoClaim) {
-			return errNotFound
-		}
-		if err != nil {
-			return err
-		}
-		return next(v, c)
-	}
+	find := func(ctx context.Context, id int64) (*deposit.Claim, error) { return d.Store.FindClaim(ctx, id) }
+	return ofRecord("claim", find, deposit.ErrNoClaim, next)
 }
 
 // ofCredit finds the credit that the address names.
 func (d *Door) ofCredit(next func(v *visit, c *deposit.Credit) error) func(*visit) error {
+	find := func(ctx context.Context, id int64) (*deposit.Credit, error) { return d.Store.FindCredit(ctx, id) }
+	return ofRecord("credit", find, deposit.ErrNoCredit, next)
+}
+
+// ofRecord finds the record whose number is a part of the address; find fails with
+// none where there is no such record.
+func ofRecord[T any](part string, find func(context.Context, int64) (T, error), none error, next func(*visit, T) error) func(*visit) error {
 	return func(v *visit) error {
-		id, err := strconv.ParseInt(v.PathValue("credit"), 10, 64)
+		id, err := strconv.ParseInt(v.PathValue(part), 10, 64)
 		if err != nil {
 			return errNotFound
 		}
-		c, err := d.Store.FindCredit(v.Context(), id)
-		if errors.Is(err, deposit.ErrNoCredit) {
+		record, err := find(v.Context(), id)
+		if errors.Is(err, none) {
 			return errNotFound
 		}
 		if err != nil {
 			return err
 		}
-		return next(v, c)
+		return next(v, record)
 	}
 }
 

@@ -137,6 +137,8 @@ func (v *visit) refusal(err error) (text string, ok bool) {
 		return v.T("problem.large"), true
 	case errors.As(err, new(*money.ParseError)):
 		return v.T("problem.amount"), true
+	case isRefused && v.Has("payout.refused."+string(refused.Code)):
+		return v.T("payout.refused." + string(refused.Code)), true
 	case isRefused:
 		return refused.Message, true
 	case errors.Is(err, directory.ErrMoved):

@@ -413,7 +413,7 @@ func TestPayByHand(t *testing.T) {
 	// Rejected and failed ones give the money back.
 	rejected, failed := h.withdraw("W2", "by_hand", 100_00), h.withdraw("W3", "by_hand", 200_00)
 	b.post(fmt.Sprint("/console/payouts/", rejected.ID, "/reject"), "why", "double").leads(t, fmt.Sprint("/console/payouts/", rejected.ID))
-	b.post("/console/payouts/approve", "id", fmt.Sprint(failed.ID), "id", fmt.Sprint(rejected.ID)).must(t, http.StatusUnprocessableEntity, "can't become approved")
+	b.post("/console/payouts/approve", "id", fmt.Sprint(failed.ID), "id", fmt.Sprint(rejected.ID)).must(t, http.StatusUnprocessableEntity, "Nothing was done: it does not fit")
 	if h.stands(rejected.ID).State != payout.Canceled || h.stands(failed.ID).State != payout.Approved {
 		t.Errorf("they are %s and %s", h.stands(rejected.ID).State, h.stands(failed.ID).State)
 	}

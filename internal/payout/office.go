@@ -31,6 +31,8 @@ const (
 	InsufficientBalance RefusalCode = "insufficient_balance"
 	SamePerson          RefusalCode = "same_person"
 	WrongState          RefusalCode = "wrong_state"
+	HandedOver          RefusalCode = "handed_over"
+	KeptContested       RefusalCode = "kept_contested"
 	InDoubt             RefusalCode = "in_doubt"
 	TestOnly            RefusalCode = "test_only"
 	IDReserved          RefusalCode = "withdrawal_id_reserved"
@@ -322,7 +324,7 @@ func (o *Office) Hear(ctx context.Context, id int64, answer Answer, actor string
 		return nil, err
 	}
 	if heard != nil {
-		return heard, refuse(WrongState, "Withdrawal %d counts as paid: it is kept as contested, see what the bank says", id)
+		return heard, refuse(KeptContested, "Withdrawal %d counts as paid: it is kept as contested, see what the bank says", id)
 	}
 	return o.Settle(ctx, id, answer, actor)
 }
@@ -397,11 +399,11 @@ func (o *Office) moveFrom(ctx context.Context, id int64, to State, wallet, actor
 		c := o.change(w, o.now())
 		switch {
 		case w.State == to && to == Processing:
-			return nil, refuse(WrongState, "Withdrawal %d is handed over already: it may have been paid", w.ID)
+			return nil, refuse(HandedOver, "Withdrawal %d is handed over already: it may have been paid", w.ID)
 		case w.State == to:
 			return nil, nil
 		case !w.State.May(to) && to == Success:
-			refusal = refuse(WrongState, "Withdrawal %d is %s and can't become %s: it is kept as contested, see what the bank says", w.ID, w.State, to)
+			refusal = refuse(KeptContested, "Withdrawal %d is %s and can't become %s: it is kept as contested, see what the bank says", w.ID, w.State, to)
 			if w.Test || !o.doubt(ctx, c, actor, fmt.Sprintf("%s says that it was paid, while it was %s", actor, w.State)) {
 				return nil, nil
 			}

@@ -57,7 +57,7 @@ func (g *Gateway) payoutTroubles(ctx context.Context) ([]notice.Trouble, error) 
 	}
 	return []notice.Trouble{{
 		Key: "withdrawals/contested", Code: "withdrawals_contested", Severity: notice.Critical,
-		Subject: fmt.Sprintf("%d withdrawals are contested", len(contested)),
+		Subject: fmt.Sprintf("Withdrawals that are contested: %d", len(contested)),
 		Text: "A provider, a file or a statement says of them what the books do not, such as that one was paid which failed, or they can't be sent. " +
 			"Until a person has looked they are not sent. milaan payout list --contested shows why; compare each with the bank, then milaan payout clear PAYOUT.",
 	}}, nil

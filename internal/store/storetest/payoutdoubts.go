@@ -84,7 +84,7 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			o.mustStand(w.ID, payout.Failed)
 			for range 2 { // told twice, it is one doubt
 				_, err := o.Settle(o.Context(), w.ID, paid, "operator:asha")
-				o.mustTurnDown(err, payout.WrongState)
+				o.mustTurnDown(err, payout.KeptContested)
 			}
 			o.mustDoubt(w.ID, "operator:asha says that it was paid, while it was failed")
 			if w := o.mustStand(w.ID, payout.Failed); len(w.Doubts) != 1 {
@@ -176,7 +176,7 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 			o.mustWork()
 			o.mustCommit(func() (*payout.Withdrawal, error) { return o.Hear(o.Context(), w.ID, paid, "operator:asha") })
 			_, err := o.Hear(o.Context(), w.ID, refused, "operator:asha")
-			o.mustTurnDown(err, payout.WrongState)
+			o.mustTurnDown(err, payout.KeptContested)
 			o.mustStand(w.ID, payout.Success)
 			o.mustDoubt(w.ID, "says that it was refused, while it was success")
 			o.mustHave(1495_00, 0)
@@ -207,7 +207,7 @@ func testPayoutDoubts(t *testing.T, fresh Fresh) {
 				return o.HandFrom(o.Context(), w.ID, "till", "operator:asha", "in file 1")
 			})
 			_, err := o.HandFrom(o.Context(), w.ID, "till", "operator:ravi", "in file 2")
-			o.mustTurnDown(err, payout.WrongState)
+			o.mustTurnDown(err, payout.HandedOver)
 			o.mustWork() // nor does the worker send it
 			if w := o.mustStand(w.ID, payout.Processing); len(o.bank.sent) > 0 || w.Contested || !w.AskAt.IsZero() {
 				o.Errorf("sent are %v, %+v", o.bank.sent, w)

@@ -258,7 +258,7 @@ func testPayouts(t *testing.T, fresh Fresh) {
 			const actor = "key:7"
 			w := o.mustCreate(withdrawal("a", 2000_00), payout.New, payout.ReasonAmount)
 			_, err := o.MarkPaid(o.Context(), w.ID, "", string(UTR(5)), actor)
-			o.mustTurnDown(err, payout.WrongState) // nobody approved it
+			o.mustTurnDown(err, payout.KeptContested) // nobody approved it
 			if _, err := o.Clear(o.Context(), w.ID, actor, "a slip of the pen"); err != nil {
 				o.Fatal(err)
 			}
