@@ -19,6 +19,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/milaan/milaan/internal/access"
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/server"
@@ -384,6 +385,75 @@ func traceLateCredit(t *testing.T, database string) {
 	}
 	if !slices.ContainsFunc(to.named("match"), func(s span) bool { return bytes.Equal(s.TraceId, report.TraceId) && s.linksTo(request) }) {
 		t.Error("the report does not link to the claim that it settled")
+	}
+}
+
+// TestTraceOfDoors: a payer's form begins a trace, whatever it brings along; the
+// management API's calls are named by their routes and link to their callers' traces.
+func TestTraceOfDoors(t *testing.T) {
+	t.Parallel()
+	to := newCollector(t)
+	shop := newTracedShop(t, storetest.SQLite(t).URL, to.URL)
+	g, stop := shop.run(t, slog.New(slog.DiscardHandler))
+	base := "http://" + g.Addr().String()
+	key, token, err := access.New("test", "shop", []string{"deposits:read"}, time.Now(), time.Hour)
+	if err == nil {
+		_, err = g.Store().AddKey(t.Context(), key, access.HashOf(token), "test")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(method, path, bearer, body string) (page string, here string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, base+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Traceparent", parent)
+		if body != "" {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		if bearer != "" {
+			req.Header.Set("Authorization", "Bearer "+bearer)
+		}
+		res, err := http.DefaultTransport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		text, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text), res.Header.Get("Content-Location")
+	}
+	_, here := call(http.MethodGet, "/pay?merchant=shop&label=55&currency_code=INR&wallet_type=upi_l&fixed_amount=500&custom_transaction_id=order-of-shop", "", "")
+	if !strings.HasPrefix(here, "/pay/") {
+		t.Fatalf("the link leads to %q", here)
+	}
+	call(http.MethodPost, here+"/utr", "", "utr="+tracedUTR)
+	if list, _ := call(http.MethodGet, "/v3/deposits/order-of-shop", token.Reveal(), ""); !strings.Contains(list, "waiting") {
+		t.Fatalf("the API answers %s", list)
+	}
+	call(http.MethodGet, "/v3/deposits/order-of-shop", "mln_guessed", "")
+	stop()
+	form := to.only(t, "POST /pay/{token}/utr")
+	if len(form.Links) != 0 || form.told("milaan.merchant") != "shop" {
+		t.Errorf("the form's span is %v", form)
+	}
+	if !slices.ContainsFunc(to.named("match"), func(s span) bool {
+		return bytes.Equal(s.TraceId, form.TraceId) && s.told("milaan.state") == "waiting"
+	}) {
+		t.Error("the claim is not in the form's trace")
+	}
+	asked := to.only(t, "GET /v3/deposits/{custom_id}")
+	if len(asked.Links) != 1 || asked.told("milaan.key") == "" || asked.told("http.response.status_code") != "200" {
+		t.Errorf("the call's span is %v", asked)
+	}
+	for _, secret := range []string{tracedUTR, here, strings.TrimPrefix(here, "/pay/"), token.Reveal(), "order-of-shop"} {
+		if bytes.Contains(to.raw.Bytes(), []byte(secret)) {
+			t.Errorf("a trace tells %q", secret)
+		}
 	}
 }
 
