@@ -52,9 +52,10 @@ func TestAPIExamples(t *testing.T) {
 		}
 	}
 	dir, shop := t.TempDir(), newShop(t)
-	c := &crashTest{program: os.Args[0], addr: freeAddr(t), client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
+	c := &crashTest{program: os.Args[0], client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
+	c.ask(freeAddr(t))
 	c.env = append(os.Environ(), asMilaan+"=1", "MILAAN_DATABASE_URL=sqlite://"+filepath.Join(dir, "milaan.db"),
-		"MILAAN_LISTEN="+c.addr, "MILAAN_ADMIN_LISTEN="+freeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
+		"MILAAN_LISTEN="+c.addr(), "MILAAN_ADMIN_LISTEN="+freeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {
@@ -80,7 +81,7 @@ payouts:
 	})
 	post := func(path, bearer, body string) {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.addr+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+c.addr()+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +100,7 @@ payouts:
 		post("/api/v1/transaction/activate", "s3cret", fmt.Sprintf(
 			`{"currency_code":"INR","wallet_type":"upi_l","label":"55","key1":%q,"amount":%s,"custom_transaction_id":%q}`, claim.utr, claim.amount, claim.id))
 	}
-	sdk, err := client.New(client.Config{API: "http://" + c.addr, Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey"})
+	sdk, err := client.New(client.Config{API: "http://" + c.addr(), Merchant: "shop", Secret: "s3cret", WithdrawalKey: "wkey"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,7 @@ payouts:
 		fmt.Fprintf(&script, "%s\necho; echo %q\n", e.commands, mark)
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "bash", "-euo", "pipefail", "-c",
-		strings.ReplaceAll(script.String(), "127.0.0.1:8080", c.addr))
+		strings.ReplaceAll(script.String(), "127.0.0.1:8080", c.addr()))
 	cmd.Dir, cmd.Env = dir, c.env
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

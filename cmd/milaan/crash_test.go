@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,10 +85,11 @@ func testCrash(t *testing.T, database string) {
 	t.Helper()
 	shop, hook := newShop(t), newHook(t)
 	c := &crashTest{
-		program: build(t), addr: freeAddr(t), reported: make(map[string]bool), answered: make(map[string]string),
+		program: build(t), reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr,
+	c.ask(freeAddr(t))
+	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr(),
 		"MILAAN_ADMIN_LISTEN=127.0.0.1:0", "MILAAN_ALLOW_PRIVATE_TARGETS=true", "MILAAN_POSTBACK_FIRST_RETRY=100ms",
 		"MILAAN_SECRET_KEY=a key of a test, which guards nothing at all", "MILAAN_LOG_LEVEL=error")
 	file := filepath.Join(t.TempDir(), "shop.yaml")
@@ -96,14 +98,14 @@ func testCrash(t *testing.T, database string) {
 	}
 	c.command(t, "apply", file)
 
-	c.rounds = crashes
+	rounds := crashes
 	if text := os.Getenv("MILAAN_TEST_CRASHES"); text != "" {
 		var err error
-		if c.rounds, err = strconv.Atoi(text); err != nil {
+		if rounds, err = strconv.Atoi(text); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for round := range c.rounds {
+	for round := range rounds {
 		gateway := c.start(t)
 		ctx, stop := context.WithCancel(t.Context())
 		var clients sync.WaitGroup
@@ -124,7 +126,7 @@ func testCrash(t *testing.T, database string) {
 
 	gateway := c.start(t)
 	t.Cleanup(func() { _ = gateway.Process.Kill() })
-	credited := c.checkAcknowledged(t)
+	credited := c.checkAcknowledged(t, rounds)
 	shop.wait(t, credited)
 	hook.wait(t, credited)
 	if err := gateway.Process.Signal(os.Interrupt); err != nil {
@@ -138,17 +140,33 @@ func testCrash(t *testing.T, database string) {
 	hook.check(t, credited)
 }
 
-// build makes the program as it is shipped: two hundred starts of a binary that
-// watches for races take minutes, and nobody would read what it found.
+// build makes the program as it is shipped, once for all tests: two hundred starts
+// of a binary that watches for races take minutes, and nobody would read what it
+// found.
 func build(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "milaan")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build milaan: %v\n%s", err, out)
+	path, err := shipped()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+// programs is the folder of what tests build; TestMain removes it.
+var programs = filepath.Join(os.TempDir(), fmt.Sprintf("milaan-programs-%d", os.Getpid()))
+
+var shipped = sync.OnceValues(func() (path string, err error) { return compile(".", "milaan") })
+
+// compile makes the program of a folder.
+func compile(dir, name string) (path string, err error) {
+	path = filepath.Join(programs, name)
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-o", path, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build milaan: %w\n%s", err, out)
+	}
+	return path, nil
 }
 
 // hook is a merchant's webhook: it keeps which events it was told of each order.
@@ -233,9 +251,9 @@ func (h *hook) check(t *testing.T, orders map[string]bool) {
 }
 
 type crashTest struct {
-	program string // milaan, or what is it when asMilaan is set
-	addr    string
-	rounds  int
+	program string                   // milaan, or what is it when asMilaan is set
+	route   atomic.Pointer[[]string] // the gateways' addresses, which are asked in turn
+	turn    atomic.Uint32
 	env     []string
 	client  *http.Client
 
@@ -244,6 +262,15 @@ type crashTest struct {
 	answered map[string]string // the status an activation was answered with last, by custom id
 	paid     int               // how many were answered with ok
 }
+
+// addr is where the next request goes.
+func (c *crashTest) addr() string {
+	addrs := *c.route.Load()
+	return addrs[int(c.turn.Add(1))%len(addrs)]
+}
+
+// ask sends requests to these gateways from now on, in turn.
+func (c *crashTest) ask(addrs ...string) { c.route.Store(&addrs) }
 
 // awaitPayments waits for so many payments more: a busy machine must not make
 // crashes that interrupt nothing. A gateway that credits none fails the test at
@@ -289,7 +316,7 @@ func (c *crashTest) start(t *testing.T) *exec.Cmd {
 		t.Fatal(err)
 	}
 	for range 600 {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.addr)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", c.addr())
 		if err == nil {
 			_ = conn.Close()
 			return cmd
@@ -310,7 +337,7 @@ type answer struct {
 }
 
 func (c *crashTest) post(ctx context.Context, path, bearer, body string) (a answer, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.addr()+path, strings.NewReader(body))
 	if err != nil {
 		return a, err
 	}
@@ -325,9 +352,21 @@ func (c *crashTest) post(ctx context.Context, path, bearer, body string) (a answ
 		return a, err
 	}
 	if res.StatusCode != http.StatusOK {
-		return a, fmt.Errorf("%s answered %d: %s", path, res.StatusCode, data)
+		return a, &refusedError{path, res.StatusCode, res.Header.Get("Retry-After"), string(data)}
 	}
 	return a, json.Unmarshal(data, &a)
+}
+
+// refusedError is an answer that is none.
+type refusedError struct {
+	path       string
+	status     int
+	retryAfter string
+	body       string
+}
+
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("%s answered %d: %s", e.path, e.status, e.body)
 }
 
 func utrOf(n int) string { return fmt.Sprintf("4%011d", n) }
@@ -385,8 +424,9 @@ func (c *crashTest) trade(ctx context.Context, from int) {
 }
 
 // checkAcknowledged asks again for all that was acknowledged, finishing what
-// was interrupted, and returns the custom ids that are credited.
-func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
+// was interrupted, and returns the custom ids that are credited. Of them at least
+// so many were credited before.
+func (c *crashTest) checkAcknowledged(t *testing.T, least int) map[string]bool {
 	t.Helper()
 	credited := make(map[string]bool)
 	before, known := maps.Clone(c.answered), maps.Clone(c.reported)
@@ -420,10 +460,10 @@ func (c *crashTest) checkAcknowledged(t *testing.T) map[string]bool {
 		}
 		credited[id] = true
 	}
-	if oks < c.rounds {
-		t.Errorf("only %d payments were credited in %d rounds: the load does not test anything", oks, c.rounds)
+	if oks < least {
+		t.Errorf("only %d payments were credited, not %d: the load does not test anything", oks, least)
 	}
-	t.Logf("%d crashes, %d credits and %d claims acknowledged (%d as ok)", c.rounds, len(known), len(before), oks)
+	t.Logf("%d credits and %d claims acknowledged (%d as ok)", len(known), len(before), oks)
 	return credited
 }
 

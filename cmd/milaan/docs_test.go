@@ -181,7 +181,9 @@ func sources(t *testing.T, tests bool, see func(path, text string)) {
 // foreign are names that pages use and that are not this program's.
 var foreign = map[string]string{
 	"shared_buffers": "PostgreSQL", "max_wal_size": "PostgreSQL", "max_connections": "PostgreSQL",
-	"pg_upgrade": "PostgreSQL", "target_session_attrs": "PostgreSQL", "version_id": "goose", "goose_db_version": "goose",
+	"pg_upgrade": "PostgreSQL", "target_session_attrs": "PostgreSQL",
+	"application_name": "PostgreSQL", "connect_timeout": "PostgreSQL", "synchronous_standby_names": "PostgreSQL", "pg_rewind": "PostgreSQL",
+	"pg_cancel_backend": "PostgreSQL", "pg_terminate_backend": "PostgreSQL", "primary_conninfo": "PostgreSQL", "version_id": "goose", "goose_db_version": "goose",
 }
 
 // TestPagesNameWhatIsThere: settings, metrics, fields, tests and packages that

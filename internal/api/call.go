@@ -213,12 +213,16 @@ func (d *Door) reply(ctx context.Context, c *call, next answer) (out reply) {
 		out = tryAgain("Too many of your requests are waiting: send fewer at once")
 		out.status = http.StatusTooManyRequests
 		return out
-	case errors.Is(err, deposit.ErrBusy):
+	case errors.Is(err, deposit.ErrBusy), errors.Is(err, deposit.ErrConflict):
 		return tryAgain("Too many requests are waiting: try again shortly")
 	case errors.Is(err, deposit.ErrClosed):
 		return tryAgain("The gateway is shutting down: try again shortly")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return tryAgain("The request took too long: try again shortly")
+	case d.Outage(err):
+		// The desk says so once for all that wait.
+		d.Log.LogAttrs(ctx, slog.LevelDebug, "a request met an outage", append(c.who(), slog.Any("error", err))...)
+		return tryAgain("The gateway can't do this at the moment: try again shortly")
 	default:
 		d.Log.LogAttrs(ctx, slog.LevelError, "a request failed", append(c.who(), slog.Any("error", err))...)
 		return internalFault()

@@ -44,8 +44,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a door works with; every field but ClientAddr and Tracer is
-// needed.
+// Config is what a door works with; every field but ClientAddr, Outage and Tracer
+// is needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -59,9 +59,12 @@ type Config struct {
 	// allow lists. Nil takes the connection's: right where no proxy stands
 	// before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
-	Tracer     *trace.Tracer // nil where nothing is traced
-	Metrics    *Metrics
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage  func(error) bool
+	Tracer  *trace.Tracer // nil where nothing is traced
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Metrics measure the doors. docs/metrics.md lists them.
@@ -103,6 +106,9 @@ type Door struct {
 func New(c Config) *Door {
 	if c.ClientAddr == nil {
 		c.ClientAddr = connectionAddr
+	}
+	if c.Outage == nil {
+		c.Outage = func(error) bool { return false }
 	}
 	return &Door{Config: c}
 }

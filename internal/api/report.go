@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/patience"
 )
 
 // Intake reads what reaches feeds; an [intake.Reader] is one.
@@ -126,6 +127,7 @@ func (d *Door) statement(c *call, wallet *directory.Wallet) (any, error) {
 // upload keeps an uploaded file, which the caller closes.
 func (c *call) upload() (file *intake.Spool, name string, err error) {
 	// The server's times to read a request and to answer it are for small ones.
+	patience.Lift(c.Context())
 	connection, now := http.NewResponseController(c.writer), c.now()
 	err = errors.Join(connection.SetReadDeadline(now.Add(uploadTimeout)), connection.SetWriteDeadline(now.Add(uploadTimeout+importTimeout)))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {

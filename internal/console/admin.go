@@ -136,12 +136,12 @@ func (v *visit) sendTable(name, what string, heads []string, fill func(row func(
 }
 
 func (v *visit) fillTable(as report.Format, heads []string, fill func(row func(...string) error, more func() error) error) error {
-	t, err := report.NewTable(patient{v.w}, as, heads...)
+	t, err := report.NewTable(v.patient(), as, heads...)
 	if err != nil {
 		return err
 	}
 	more := func() error {
-		patient{v.w}.wait() // a workbook is sent at its end alone
+		v.patient().wait() // a workbook is sent at its end alone
 		return t.Flush()
 	}
 	if err := fill(t.Row, more); err != nil {
@@ -354,7 +354,7 @@ func (d *Door) backup(v *visit) error {
 	h := v.w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", `attachment; filename="milaan-`+v.now.UTC().Format("2006-01-02-1504")+`.backup"`)
-	if err := d.Admin.Backup(v.Context(), patient{v.w}); err != nil {
+	if err := d.Admin.Backup(v.Context(), v.patient()); err != nil {
 		if v.Context().Err() == nil {
 			d.Log.ErrorContext(v.Context(), "a backup broke off", "error", err)
 		}

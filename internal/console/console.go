@@ -47,8 +47,8 @@ type Store interface {
 	Postback(ctx context.Context, id int64) (*postback.Detail, error)
 }
 
-// Config is what a console works with; every field but Host and ClientAddr is
-// needed.
+// Config is what a console works with; every field but Host, ClientAddr and
+// Outage is needed.
 type Config struct {
 	Staff     *staff.Desk
 	People    staff.Store // to list them
@@ -63,7 +63,10 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage func(error) bool
+	Log    *slog.Logger
 	// Admin is what the pages of reports and of the installation work with.
 	Admin Admin
 	// Works are what the pages of wallets, feeds, payouts and merchants work with.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/patience"
 	"github.com/milaan/milaan/internal/staff"
 )
 
@@ -81,7 +82,7 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 	}
 	zone := v.user.Location()
 	for after := (*lookup.Place)(nil); ; {
-		patient{v.w}.wait()
+		v.patient().wait()
 		page, _, err := l.stretch(v.Context(), a, after, exportPage)
 		if err != nil {
 			return err
@@ -108,6 +109,12 @@ func (l *list[T]) rows(v *visit, a *sought, put func(row []string) error, flush 
 // allow for pages, as long as it goes on.
 type patient struct{ http.ResponseWriter }
 
+// patient lets the answer to a visit take its time.
+func (v *visit) patient() patient {
+	patience.Lift(v.Context())
+	return patient{v.w}
+}
+
 // wait gives the answer more time. A server that can't wait ends the export, and
 // half a file is none.
 func (p patient) wait() {
@@ -120,7 +127,7 @@ func (p patient) Write(data []byte) (int, error) {
 }
 
 func (l *list[T]) csv(v *visit, a *sought) error {
-	w := csv.NewWriter(patient{v.w})
+	w := csv.NewWriter(v.patient())
 	return l.rows(v, a, func(row []string) error {
 		for i, text := range row {
 			row[i] = disarmed(text)
@@ -183,7 +190,7 @@ func (l *list[T]) workbook(v *visit, a *sought, most int) (err error) {
 	if err := sheet.Flush(); err != nil {
 		return err
 	}
-	_, err = file.WriteTo(patient{v.w})
+	_, err = file.WriteTo(v.patient())
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/milaan/milaan/internal/feed/statement"
 	"github.com/milaan/milaan/internal/intake"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/patience"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/upi"
 )
@@ -92,6 +93,7 @@ const mostText = 1 << 10
 // uploaded reads a form that brings a file: the fields before the file, and the
 // file itself, of which nothing was read yet.
 func (v *visit) uploaded(names ...string) (fields map[string]string, file *multipart.Part, err error) {
+	patience.Lift(v.Context())
 	connection, now := http.NewResponseController(v.w), time.Now() // deadlines of a connection are on the machine's clock
 	err = errors.Join(connection.SetReadDeadline(now.Add(uploadTimeout)), connection.SetWriteDeadline(now.Add(uploadTimeout+answerAfter)))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {

@@ -373,10 +373,11 @@ func (v *visit) fail(err error) {
 		status, key = http.StatusGone, "error.used"
 	case errors.Is(err, staff.ErrNoSession), errors.Is(err, staff.ErrDenied):
 		status, key = http.StatusForbidden, "error.denied"
+	case v.Context().Err() != nil, v.door.Outage != nil && v.door.Outage(err):
+		status, key = http.StatusServiceUnavailable, "error.away"
+		v.w.Header().Set("Retry-After", "5")
 	default:
-		if v.Context().Err() == nil {
-			v.door.Log.ErrorContext(v.Context(), "the console failed", "error", err)
-		}
+		v.door.Log.ErrorContext(v.Context(), "the console failed", "error", err)
 	}
 	if err := v.show(page{Status: status, Name: "error", Title: v.T(key), Body: v.T(key + ".text")}); err != nil {
 		v.door.Log.ErrorContext(v.Context(), "an error page could not be made", "error", err)

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -32,12 +33,17 @@ var (
 )
 
 const (
-	batchWeight  = 256    // records that share a commit
-	queueLength  = 4096   // requests that may wait
-	callerShare  = 1024   // and of one caller
-	idBlock      = 16_384 // ids reserved at a time
-	conflictRuns = 8      // runs of a batch that other gateways get in the way of
-	expiryBatch  = 500    // claims ended in one go
+	batchWeight  = 256                    // records that share a commit
+	queueLength  = 4096                   // requests that may wait
+	callerShare  = 1024                   // and of one caller
+	stallAfter   = 2 * time.Second        // a batch that takes longer holds all others up
+	stalledQueue = batchWeight            // requests that may wait then: the next batch
+	stalledShare = 64                     // and of one caller
+	outagePause  = 100 * time.Millisecond // between batches while the engine fails
+	troubleFor   = 5 * time.Second        // after a batch that failed
+	idBlock      = 16_384                 // ids reserved at a time
+	conflictRuns = 8                      // runs of a batch that other gateways get in the way of
+	expiryBatch  = 500                    // claims ended in one go
 )
 
 // Outbox takes events that were committed, for delivery at once. It may drop
@@ -74,6 +80,9 @@ type Desk struct {
 	queue  chan *pending
 	closed chan struct{}
 
+	began  []atomic.Pointer[time.Time] // of each committer: its batch under way
+	failed atomic.Pointer[time.Time]   // when the last batch did, where it did
+
 	mu      sync.Mutex
 	waiting map[string]int // requests by caller
 }
@@ -87,7 +96,37 @@ type pending struct {
 
 // NewDesk makes a desk; it settles nothing until Run.
 func NewDesk(c Config) *Desk {
-	return &Desk{Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{}), waiting: make(map[string]int)}
+	return &Desk{
+		Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{}), waiting: make(map[string]int),
+		began: make([]atomic.Pointer[time.Time], max(c.Committers, 1)),
+	}
+}
+
+// Trouble says what keeps requests waiting or failing, for health checks; it is
+// empty where nothing does. After a batch that failed there is trouble for a while,
+// so that a gateway which is sent nothing is tried again.
+func (d *Desk) Trouble() string {
+	failed := d.failed.Load()
+	switch {
+	case d.stalled():
+		return "the database is slow, and requests are turned away"
+	case failed != nil && d.Now().Sub(*failed) < troubleFor:
+		return "the database did not take what came last"
+	default:
+		return ""
+	}
+}
+
+// stalled reports whether every committer has been at its batch for too long: what
+// is queued behind that would wait longer than anybody wants to.
+func (d *Desk) stalled() bool {
+	now := d.Now()
+	for i := range d.began {
+		if began := d.began[i].Load(); began == nil || now.Sub(*began) < stallAfter {
+			return false
+		}
+	}
+	return true
 }
 
 // Activate asks for a payment to be credited. The claim in the answer tells
@@ -176,11 +215,11 @@ func (d *Desk) ExpireDue(ctx context.Context) (int, error) {
 	}
 }
 
-// admit counts a caller's request in, or says that it has too many.
-func (d *Desk) admit(caller string) bool {
+// admit counts a caller's request in, or says that it has so many already.
+func (d *Desk) admit(caller string, most int) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.waiting[caller] >= callerShare {
+	if d.waiting[caller] >= most {
 		return false
 	}
 	d.waiting[caller]++
@@ -205,10 +244,17 @@ func (d *Desk) do(ctx context.Context, cmd command) error {
 		return ErrClosed
 	default:
 	}
-	caller := cmd.caller()
-	if !d.admit(caller) {
+	caller, share, long, tooMany := cmd.caller(), callerShare, queueLength, ErrTooMany
+	if d.stalled() { // which no caller can be blamed for
+		share, long, tooMany = stalledShare, stalledQueue, ErrBusy
+	}
+	if len(d.queue) >= long {
 		d.Metrics.Shed.Inc()
-		return ErrTooMany
+		return ErrBusy
+	}
+	if !d.admit(caller, share) {
+		d.Metrics.Shed.Inc()
+		return tooMany
 	}
 	defer d.release(caller)
 	d.passing(p)
@@ -239,8 +285,8 @@ func (d *Desk) do(ctx context.Context, cmd command) error {
 // returns when nothing is in flight any more.
 func (d *Desk) Run(ctx context.Context) error {
 	var group errgroup.Group
-	for range max(d.Committers, 1) {
-		c := &committer{desk: d}
+	for i := range d.began {
+		c := &committer{desk: d, began: &d.began[i]}
 		group.Go(func() error { c.loop(ctx); return nil })
 	}
 	err := group.Wait()
@@ -251,6 +297,7 @@ func (d *Desk) Run(ctx context.Context) error {
 // committer runs batches, one at a time.
 type committer struct {
 	desk   *Desk
+	began  *atomic.Pointer[time.Time]
 	nextID int64
 	endID  int64
 	rules  []Rule
@@ -307,13 +354,17 @@ func (c *committer) gather(first *pending) []*pending {
 // other down; when two in a row fail it is the engine that does, and the rest
 // is told so at once.
 func (c *committer) settle(ctx context.Context, batch []*pending) {
+	began := c.desk.Now()
+	c.began.Store(&began)
+	defer c.began.Store(nil)
 	shared := c.desk.shared(batch)
-	defer shared.End()
 	answers, err := c.run(ctx, batch, shared)
 	if err == nil {
+		c.desk.failed.Store(nil)
 		for i, p := range batch {
 			p.answer(answers[i])
 		}
+		shared.End()
 		return
 	}
 	shared.Fail()
@@ -331,6 +382,16 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 			failures++
 		}
 		p.answer(err)
+	}
+	shared.End()
+	if failures > 0 {
+		now := c.desk.Now()
+		c.desk.failed.Store(&now)
+	}
+	if failures > 1 {
+		// What comes meanwhile is tried, and told, together: a database that is away
+		// is not asked thousands of times a second.
+		time.Sleep(outagePause)
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,12 +85,133 @@ func expire(t *testing.T, h *storetest.House, refs []deposit.ClaimRef) {
 // slow is a store that commits nothing until it is let go.
 type slow struct {
 	deposit.Store
-	let chan struct{}
+	let  chan struct{}
+	busy atomic.Bool
 }
 
 func (s *slow) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) error {
+	s.busy.Store(true)
 	<-s.let
+	s.busy.Store(false)
 	return s.Store.Settle(ctx, keys, decide)
+}
+
+// While a batch takes too long, no more wait behind it than the next one takes; the
+// rest is told to come again at once.
+func TestStallBoundsWhatWaits(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	store := &slow{Store: h.Store, let: make(chan struct{})}
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+
+	results := make(chan error)
+	activate := func(i int) {
+		_, err := desk.Activate(t.Context(), storetest.Claim(fmt.Sprint("order", i), storetest.UTR(i+1), storetest.Rupees(500)))
+		results <- err
+	}
+	go activate(0)
+	store.let <- struct{}{} // the first batch is under way, and passes
+	if err := <-results; err != nil || desk.Trouble() != "" {
+		t.Fatalf("at first: %v, trouble %q", err, desk.Trouble())
+	}
+	go activate(1)
+	for !store.busy.Load() {
+		runtime.Gosched()
+	}
+	h.Clock.Advance(3 * time.Second)
+	if desk.Trouble() == "" {
+		t.Error("a batch that takes seconds is no trouble")
+	}
+	const flood = 500
+	for i := range flood {
+		go activate(i + 2)
+	}
+	turnedAway := 0
+	for ; turnedAway < flood-63; turnedAway++ { // one caller's share, with what is under way
+		if err := <-results; !errors.Is(err, deposit.ErrBusy) {
+			t.Fatalf("while a batch takes seconds: %v", err)
+		}
+	}
+	close(store.let)
+	for range 1 + flood - turnedAway {
+		if err := <-results; err != nil {
+			t.Errorf("what waited: %v", err)
+		}
+	}
+	if trouble := desk.Trouble(); trouble != "" {
+		t.Errorf("at last there is trouble: %s", trouble)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// broken is a store that fails while it is told to.
+type broken struct {
+	deposit.Store
+	broken atomic.Bool
+	tries  atomic.Int64
+}
+
+var errFull = errors.New("the disk is full")
+
+func (s *broken) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) error {
+	if s.broken.Load() {
+		s.tries.Add(1)
+		return errFull
+	}
+	return s.Store.Settle(ctx, keys, decide)
+}
+
+// A database that fails is trouble, for a while after what it failed; and one that
+// takes the next batch is none.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	store := &broken{Store: h.Store}
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+	activate := func(i int) error {
+		_, err := desk.Activate(t.Context(), storetest.Claim(fmt.Sprint("order", i), storetest.UTR(i+1), storetest.Rupees(500)))
+		return err
+	}
+	store.broken.Store(true)
+	if err := activate(0); !errors.Is(err, errFull) {
+		t.Fatalf("a full disk gives %v", err)
+	}
+	if err := activate(1); !errors.Is(err, errFull) || desk.Trouble() == "" {
+		t.Fatalf("a full disk gives %v, trouble %q", err, desk.Trouble())
+	}
+	h.Clock.Advance(time.Minute)
+	if trouble := desk.Trouble(); trouble != "" {
+		t.Errorf("a minute later there is still %q", trouble)
+	}
+	if err := activate(2); !errors.Is(err, errFull) {
+		t.Fatalf("a full disk gives %v", err)
+	}
+	store.broken.Store(false)
+	if err := activate(3); err != nil {
+		t.Fatal(err)
+	}
+	if trouble := desk.Trouble(); trouble != "" {
+		t.Errorf("after a batch that went well there is %q", trouble)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // One merchant's flood while commits are slow turns only that merchant away.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/lookup"
+	"github.com/milaan/milaan/internal/patience"
 )
 
 func isNone(err error) bool { return errors.Is(err, lookup.ErrNone) }
@@ -142,6 +143,7 @@ func (d *Door) accountFile(ctx context.Context, m *directory.Merchant, ask looku
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		_, w := humago.Unwrap(hctx)
 		deadline := http.NewResponseController(w)
+		patience.Lift(ctx)
 		name := fmt.Sprintf("%s-%s-%s.csv", m.ID, ask.From.In(m.Location()).Format("20060102"), ask.To.In(m.Location()).Format("20060102"))
 		w.Header().Set("Content-Type", "text/csv; charset=utf-8; header=present")
 		w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))

@@ -67,8 +67,8 @@ type Store interface {
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 }
 
-// Config is what a door works with; every field but ClientAddr and Tracer is
-// needed.
+// Config is what a door works with; every field but ClientAddr, Outage and Tracer
+// is needed.
 type Config struct {
 	Desk      Desk
 	Office    *payout.Office
@@ -81,9 +81,12 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's.
 	ClientAddr func(*http.Request) netip.Addr
-	Tracer     *trace.Tracer // nil where nothing is traced
-	Metrics    *Metrics
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage  func(error) bool
+	Tracer  *trace.Tracer // nil where nothing is traced
+	Metrics *Metrics
+	Log     *slog.Logger
 }
 
 // Metrics measure the door. docs/metrics.md lists them.

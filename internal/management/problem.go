@@ -144,6 +144,8 @@ func (d *Door) problemOf(c *call, err error) *Problem {
 		return versionMoved.problem("The installation was changed by somebody else: read it again, and send the change made on that")
 	case errors.Is(err, deposit.ErrBusy), errors.Is(err, deposit.ErrClosed):
 		return busy.problem("Nothing was done: try again shortly").with("Retry-After", "1")
+	case errors.Is(err, deposit.ErrConflict), c.ctx.Err() != nil, d.Outage != nil && d.Outage(err):
+		return busy.problem("It may be done or not: the same call again tells").with("Retry-After", "1")
 	case errors.Is(err, deposit.ErrTooMany):
 		return tooMany.problem("Nothing was done: send fewer requests at once").with("Retry-After", "1")
 	default:

@@ -18,11 +18,16 @@ func (g *Gateway) adminHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
+		trouble := g.desk.Trouble()
 		switch {
 		case !g.ready.Load():
 			answer(w, http.StatusServiceUnavailable, "not ready: starting or draining")
 		case g.store.Ping(ctx) != nil:
 			answer(w, http.StatusServiceUnavailable, "not ready: the database does not answer")
+		case g.unwritten.Load():
+			answer(w, http.StatusServiceUnavailable, "not ready: the database can't be written")
+		case trouble != "":
+			answer(w, http.StatusServiceUnavailable, "not ready: "+trouble)
 		default:
 			answer(w, http.StatusOK, "ready")
 		}

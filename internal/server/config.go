@@ -90,9 +90,12 @@ type Config struct {
 	OTLPHeaders  directory.Secret `koanf:"otlp_headers" help:"Headers for the collector: NAME=VALUE, separated by commas."`
 	OTLPRatio    float64          `koanf:"otlp_ratio" help:"Share of requests that are traced, from 0 to 1."`
 
-	LogLevel  slog.Level    `koanf:"log_level" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat string        `koanf:"log_format" help:"text or json."`
-	StopAfter time.Duration `koanf:"stop_after" help:"How long a stop waits for requests in flight."`
+	LogLevel  slog.Level `koanf:"log_level" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat string     `koanf:"log_format" help:"text or json."`
+	// DrainDelay is for several gateways behind a balancer. One alone would only stop
+	// later.
+	DrainDelay time.Duration `koanf:"drain_delay" help:"How long a stop serves on after /readyz said no, so that a load balancer notices; 0 where there is none."`
+	StopAfter  time.Duration `koanf:"stop_after" help:"How long a stop waits for requests in flight."`
 
 	sources map[string]string // of settings that are not at their defaults, by name
 }
@@ -315,6 +318,9 @@ func (c Config) validate() error {
 	}
 	if err := c.validateConsole(); err != nil {
 		errs = append(errs, err)
+	}
+	if c.DrainDelay < 0 || c.StopAfter < 0 {
+		errs = append(errs, errors.New("drain_delay and stop_after can't be below zero"))
 	}
 	if c.RatesEvery < time.Minute {
 		errs = append(errs, errors.New("rates_every must be a minute or more"))

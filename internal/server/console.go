@@ -36,7 +36,7 @@ func (g *Gateway) openConsole() error {
 	}
 	door, err := console.New(console.Config{
 		Staff: g.staff, People: g.store.Staff(), Store: g.store, Directory: g.directory, Deposits: g.desk, Postbacks: g.control,
-		Now: time.Now, Host: g.config.ConsoleHost, Log: g.log, Admin: g.consoleAdmin(),
+		Now: time.Now, Host: g.config.ConsoleHost, Outage: store.Outage, Log: g.log, Admin: g.consoleAdmin(),
 		Works: console.Works{
 			Store: g.store, Importer: g.importer, Clerk: &batch.Clerk{Office: g.office, Store: g.store},
 		},

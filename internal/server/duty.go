@@ -24,6 +24,8 @@ func (g *Gateway) serveDuty(ctx context.Context, d duty) {
 	defer tick.Stop()
 	for {
 		held, err := g.store.Hold(ctx, d.name, g.name, time.Now(), dutyRounds*d.every)
+		// The smallest thing that is written, and every second by one duty or another.
+		g.unwritten.Store(err != nil && ctx.Err() == nil)
 		if err == nil {
 			err = d.work(ctx, held)
 		}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 )
 
 // networks reads a setting that lists networks, separated by commas.
@@ -28,8 +29,9 @@ func networks(setting, list string) (read []netip.Prefix, err error) {
 // proxy look as if it had come without, and sets the headers that every answer
 // has. Doors set their own over them.
 type front struct {
-	proxies []netip.Prefix
-	next    http.Handler
+	proxies  []netip.Prefix
+	draining *atomic.Bool // nil where nothing drains
+	next     http.Handler
 }
 
 // stayOnHTTPS is a year. Other names of a domain are not milaan's to speak for.
@@ -52,6 +54,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	if secure {
 		h.Set("Strict-Transport-Security", stayOnHTTPS)
+	}
+	if f.draining != nil && f.draining.Load() {
+		h.Set("Connection", "close") // the next request finds another gateway
 	}
 	f.next.ServeHTTP(w, r)
 }

@@ -37,7 +37,7 @@ func TestClientAddressBehindProxies(t *testing.T) {
 			r.Header.Add("X-Forwarded-For", list)
 		}
 		var got string
-		f := &front{proxies, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })}
+		f := &front{proxies, nil, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RemoteAddr })}
 		f.ServeHTTP(httptest.NewRecorder(), r)
 		if got != tt.want {
 			t.Errorf("%s: the request is from %s, not %s", tt.name, got, tt.want)
@@ -78,7 +78,7 @@ func TestSecurityHeaders(t *testing.T) {
 			r.Header.Set("X-Forwarded-Proto", tt.proto)
 		}
 		w := httptest.NewRecorder()
-		(&front{[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, http.NotFoundHandler()}).ServeHTTP(w, r)
+		(&front{[]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil, http.NotFoundHandler()}).ServeHTTP(w, r)
 		if got := w.Header().Get("Strict-Transport-Security") != ""; got != tt.hsts {
 			t.Errorf("%s: Strict-Transport-Security is there: %v", tt.name, got)
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
 	"github.com/milaan/milaan/internal/intake"
+	"github.com/milaan/milaan/internal/patience"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/payout/batch"
 	"github.com/milaan/milaan/internal/postback"
@@ -146,8 +147,11 @@ type Gateway struct {
 	door      http.Handler
 	name      string // tells this process from others, for duties
 	ready     atomic.Bool
+	draining  atomic.Bool
+	unwritten atomic.Bool  // the last attempt to write what a gateway writes anyway failed
 	lock      *flock.Flock // of an embedded database, which has one gateway
 	public    net.Listener
+	crowd     *crowd // the same
 	admin     net.Listener
 
 	proxies      []netip.Prefix
@@ -182,7 +186,8 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*Gateway, error) {
 	if g.public, err = listen.Listen(ctx, "tcp", c.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_LISTEN to a free address such as 127.0.0.1:8080", err), g.Close())
 	}
-	g.public = netutil.LimitListener(g.public, c.MaxConnections)
+	g.crowd = newCrowd(g.public, c.MaxConnections)
+	g.public = g.crowd
 	if g.admin, err = listen.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: set MILAAN_ADMIN_LISTEN to a free address such as 127.0.0.1:9090", err), g.Close())
 	}
@@ -269,7 +274,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	door := api.New(api.Config{
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
-		Intake: g.intake, Importer: g.importer,
+		Intake: g.intake, Importer: g.importer, Outage: store.Outage,
 		Tracer: g.tracer, Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
@@ -283,7 +288,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		AllowLoopback: g.config.AllowPrivateTargets, Tracer: g.tracer, Log: g.log,
+		AllowLoopback: g.config.AllowPrivateTargets, Outage: store.Outage, Tracer: g.tracer, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -360,12 +365,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	backstage.Go(func() error { g.serveDuty(doors, duty{"send reports", reportEvery, g.reporting()}); return nil })
 	backstage.Go(func() error { g.serveDuty(doors, duty{"settle balances", settleEvery, g.settling()}); return nil })
 
-	public := g.httpServer(&front{g.proxies, g.door})
+	public := g.httpServer(&front{g.proxies, &g.draining, patience.Bound(g.door, answerWithin)})
+	public.ConnState = g.crowd.note
 	public.RegisterOnShutdown(g.window.Close)
 	plain := g.httpServer(nil)
 	if g.plain != nil {
 		// Not before: certificates count on port 80 once there is what answers it.
-		plain.Handler = &front{next: g.redirect()}
+		plain.Handler = &front{draining: &g.draining, next: g.redirect()}
 		stage.Go(func() error { defer closeDoors(); return serve(plain, g.plain) })
 	}
 	if g.certificates != nil {
@@ -380,7 +386,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 
 	<-doors.Done()
 	g.ready.Store(false)
-	g.log.InfoContext(ctx, "milaan is stopping")
+	g.log.InfoContext(ctx, "milaan is stopping", "serves_for", g.config.DrainDelay)
+	g.drain(ctx, stage.Wait)
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.StopAfter)
 	defer cancel()
 	err := errors.Join(public.Shutdown(stopping), plain.Shutdown(stopping), admin.Shutdown(stopping), stage.Wait())
@@ -391,6 +398,24 @@ func (g *Gateway) Run(ctx context.Context) error {
 	err = errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
 	g.closeTracer(stopping) // last: nobody's money waits for it
 	return err
+}
+
+// drain serves on for a while after /readyz said no, so that whoever sends requests
+// here finds out before the listeners close. It ends early where one has failed.
+func (g *Gateway) drain(ctx context.Context, served func() error) {
+	if ctx.Err() == nil || g.config.DrainDelay == 0 { // not told to stop: a listener failed
+		return
+	}
+	g.draining.Store(true)
+	over := make(chan struct{})
+	go func() {
+		_ = served() // told of below
+		close(over)
+	}()
+	select {
+	case <-time.After(g.config.DrainDelay):
+	case <-over:
+	}
 }
 
 // postman reads the mailboxes that feeds name.
@@ -419,6 +444,7 @@ const (
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 20 * time.Second
 	answerTimeout = 60 * time.Second
+	answerWithin  = 30 * time.Second // after which a request is told to come again
 	idleTimeout   = 120 * time.Second
 	headerBytes   = 16 << 10
 )

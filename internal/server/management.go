@@ -6,13 +6,14 @@ import (
 
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/management"
+	"github.com/milaan/milaan/internal/store"
 )
 
 // openManagement makes the door of the management API.
 func (g *Gateway) openManagement() (*management.Door, error) {
 	return management.New(management.Config{
 		Desk: g.desk, Office: g.office, Postbacks: g.control, Store: g.store, Directory: g.directory, Reconcile: g.reconcile, Now: time.Now,
-		Tracer: g.tracer, Metrics: management.NewMetrics(g.registry), Log: g.log,
+		Tracer: g.tracer, Metrics: management.NewMetrics(g.registry), Outage: store.Outage, Log: g.log,
 	})
 }
 

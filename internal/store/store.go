@@ -191,6 +191,11 @@ func Restore(ctx context.Context, l Location, key seal.Key, from io.Reader, how 
 	return backup.Summary{Header: r.Header, Trailer: *r.Trailer()}, nil
 }
 
+// Outage reports whether an error of either engine is no fault of what was asked:
+// the database is away, full, read-only, held up or too slow. Nothing, or all, of
+// what was asked is done; asking the same again is safe, and the way to find out.
+func Outage(err error) bool { return sqlite.Outage(err) || postgres.Outage(err) }
+
 // Inspect looks at a database and changes nothing, where Open would make it and
 // migrate it. Where there is no file of an embedded one the error is
 // fs.ErrNotExist.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/deposit"
+	"github.com/milaan/milaan/internal/patience"
 	"github.com/milaan/milaan/internal/payment"
 )
 
@@ -65,6 +66,7 @@ func (d *Door) events(v *visit) error {
 	defer d.watch.leave(v.payment.Token, addr)
 	h.Set("Content-Type", eventsType)
 	h.Set("X-Accel-Buffering", "no") // nginx passes events on at once
+	patience.Lift(v.Context())
 	stream := eventStream{v.w, http.NewResponseController(v.w)}
 	last := newsOf(v.payment, v.claim)
 	// The server's time to read a request would end the wait.

@@ -51,8 +51,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a window works with; every field but AllowLoopback, ClientAddr
-// and Tracer is needed.
+// Config is what a window works with; every field but AllowLoopback, ClientAddr,
+// Outage and Tracer is needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -63,8 +63,11 @@ type Config struct {
 	// ClientAddr tells the address a request comes from. Nil takes the
 	// connection's: right where no proxy stands before the gateway.
 	ClientAddr func(*http.Request) netip.Addr
-	Tracer     *trace.Tracer // nil where nothing is traced
-	Log        *slog.Logger
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// faults of ours. Nil takes all for faults.
+	Outage func(error) bool
+	Tracer *trace.Tracer // nil where nothing is traced
+	Log    *slog.Logger
 }
 
 // What one payer may do; the pace of others is in limit.go.
@@ -210,6 +213,9 @@ type slowError struct {
 
 func (*slowError) Error() string { return "too many requests" }
 
+// awaySeconds is when a payer may try again while the database can't be used.
+const awaySeconds = 5
+
 const maxForm = 16 << 10 // bytes
 
 // serve makes a handler that shows the errors of next as pages.
@@ -252,6 +258,11 @@ func (d *Door) fail(v *visit, err error) {
 	case errors.Is(err, deposit.ErrBusy), errors.Is(err, deposit.ErrTooMany), errors.Is(err, deposit.ErrClosed):
 		d.fail(v, &slowError{http.StatusServiceUnavailable, 2 * time.Second})
 		return
+	case v.Context().Err() != nil, d.Outage != nil && d.Outage(err):
+		seconds := strconv.Itoa(awaySeconds)
+		say(http.StatusServiceUnavailable, "error.away")
+		p.Text = p.T("error.away.text", "seconds", seconds)
+		v.w.Header().Set("Retry-After", seconds)
 	case errors.Is(err, errOver):
 		say(http.StatusGone, "error.over")
 	case errors.Is(err, errUsed):
@@ -261,9 +272,7 @@ func (d *Door) fail(v *visit, err error) {
 	case errors.Is(err, errNotFound), errors.Is(err, payment.ErrNoPayment):
 		say(http.StatusNotFound, "error.notfound")
 	default:
-		if v.Context().Err() == nil {
-			d.Log.ErrorContext(v.Context(), "the payment window failed", "error", err)
-		}
+		d.Log.ErrorContext(v.Context(), "the payment window failed", "error", err)
 		v.span.Fail()
 		say(http.StatusInternalServerError, "error.fault")
 	}

@@ -15,6 +15,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
@@ -76,6 +77,7 @@ func kubernetes(path string) error {
 	documents := utilyaml.NewDocumentDecoder(io.NopCloser(bytes.NewReader(data)))
 	defer documents.Close()
 	kinds := make(map[string]int)
+	var settings string // of the gateways, which come before them in the file
 	var errs []error
 	for buffer := make([]byte, len(data)+1); ; {
 		n, err := documents.Read(buffer)
@@ -96,8 +98,11 @@ func kubernetes(path string) error {
 			continue
 		}
 		kinds[kind.Kind]++
-		if d, ok := object.(*appsv1.Deployment); ok {
-			errs = append(errs, deployment(d))
+		switch object := object.(type) {
+		case *corev1.ConfigMap:
+			settings = object.Data["milaan.toml"]
+		case *appsv1.Deployment:
+			errs = append(errs, deployment(object, settings))
 		}
 	}
 	for _, kind := range []string{"Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy", "ConfigMap", "ServiceAccount", "Ingress"} {
@@ -111,7 +116,11 @@ func kubernetes(path string) error {
 	return errors.Join(errs...)
 }
 
-func deployment(d *appsv1.Deployment) error {
+// drainDelay finds how long a gateway serves on after it was told to stop.
+var drainDelay = regexp.MustCompile(`(?m)^drain_delay = "(\w+)"$`)
+
+// deployment checks the gateways, which have these settings.
+func deployment(d *appsv1.Deployment, settings string) error {
 	var errs []error
 	must := func(ok bool, what string) {
 		if !ok {
@@ -126,8 +135,11 @@ func deployment(d *appsv1.Deployment) error {
 		must(probe != nil && probe.HTTPGet != nil && probe.HTTPGet.Port.String() == "admin", name+" is not asked of the admin listener")
 	}
 	must(c.LivenessProbe.HTTPGet.Path == "/healthz" && c.ReadinessProbe.HTTPGet.Path == "/readyz", "a database that is away must not restart gateways")
-	must(c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil, "requests still come while the pod is told to stop")
-	wait := time.Duration(c.Lifecycle.PreStop.Sleep.Seconds) * time.Second
+	var wait time.Duration
+	if m := drainDelay.FindStringSubmatch(settings); m != nil {
+		wait, _ = time.ParseDuration(m[1]) // what is none is 0
+	}
+	must(wait > 0, "requests still come while the pod is told to stop: set drain_delay")
 	must(pod.TerminationGracePeriodSeconds != nil && time.Duration(*pod.TerminationGracePeriodSeconds)*time.Second >= wait+leastStop, "it is killed before it stopped")
 	must(*pod.SecurityContext.RunAsNonRoot && pod.SecurityContext.SeccompProfile != nil, "the pod is not confined")
 	must(*c.SecurityContext.ReadOnlyRootFilesystem && !*c.SecurityContext.AllowPrivilegeEscalation && len(c.SecurityContext.Capabilities.Drop) == 1, "the container is not confined")

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,6 +63,7 @@ func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read MILAAN_DATABASE_URL: %w", err)
 	}
+	endure(config.ConnConfig)
 	db := &DB{}
 	db.plain = openPlain(config.ConnConfig)
 	db.plain.SetMaxOpenConns(max(8, 2*runtime.GOMAXPROCS(0)))
@@ -177,7 +179,12 @@ func (db *DB) Close() error {
 func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
-	tx, err := db.plain.BeginTx(ctx, nil)
+	conn, err := db.plain.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer func() { _ = conn.Close() }() // back to the pool, or it is broken and gone
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -189,10 +196,36 @@ func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err err
 	if err := run(tx); err != nil {
 		return err
 	}
-	if err := tx.Commit(); err != nil {
+	var on *pgconn.PgConn
+	if err := conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		if !ok {
+			return fmt.Errorf("no connection of pgx, but a %T", driver)
+		}
+		on = c.Conn().PgConn()
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := uncancelled(on, tx.Commit); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// uncancelled commits on a connection, and lets no request to cancel that go out
+// where the commit takes too long. A server whose standbys are silent takes one for
+// leave to show what no standby has (PostgreSQL, synchronous_commit): whoever asked
+// again would be told of money that a failover loses. So it goes on waiting, though
+// nobody waits for it any more, and keeps its locks.
+func uncancelled(conn *pgconn.PgConn, commit func() error) error {
+	key := slices.Clone(conn.SecretKey())
+	clear(conn.SecretKey()) // without it a request to cancel is for nobody
+	err := commit()
+	if err == nil {
+		copy(conn.SecretKey(), key)
+	}
+	return err
 }
 
 // SQLSTATEs that mean: another gateway was there first, run the batch again.

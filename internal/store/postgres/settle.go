@@ -88,7 +88,7 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 		committed = tag.String() == "COMMIT" // a broken transaction answers ROLLBACK
 		return nil
 	})
-	if err := finish.send(ctx, conn); err != nil {
+	if err := uncancelled(conn.Conn().PgConn(), func() error { return finish.send(ctx, conn) }); err != nil {
 		return conflict(fmt.Errorf("commit: %w", err))
 	}
 	if !committed {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -219,13 +220,20 @@ func appendAudit(ctx context.Context, tx Tx, entries []audit.Entry) error {
 
 // Hold takes a duty that one gateway does for all, or keeps it; false means
 // that another holds it. A holder that dies loses it when its time is up.
+//
+// One that is held for much longer than anybody asks for was taken by a clock that
+// went wrong, and is nobody's.
 func (r *Records) Hold(ctx context.Context, duty, holder string, now time.Time, ttl time.Duration) (held bool, err error) {
+	wrong := int64(math.MaxInt64)
+	if ttl > 0 { // not handed back
+		wrong = Micros(now.Add(10 * ttl))
+	}
 	err = r.Write(ctx, func(tx Tx) error {
 		var got string
 		err := tx.QueryRowContext(ctx, `INSERT INTO duties (name, holder, until) VALUES ($1, $2, $3)
 			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-			WHERE duties.holder = excluded.holder OR duties.until <= $4
-			RETURNING holder`, duty, holder, Micros(now.Add(ttl)), Micros(now)).Scan(&got)
+			WHERE duties.holder = excluded.holder OR duties.until <= $4 OR duties.until > $5
+			RETURNING holder`, duty, holder, Micros(now.Add(ttl)), Micros(now), wrong).Scan(&got)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}

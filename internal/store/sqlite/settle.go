@@ -138,8 +138,10 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
 // Settle runs one group commit, see deposit.Store. With one writer there is
 // nobody to keep out.
 func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) (err error) {
-	db.turn.Lock()
-	defer db.turn.Unlock()
+	if err := db.take(ctx); err != nil {
+		return err
+	}
+	defer db.give()
 	ctx = context.WithoutCancel(ctx) // what began is finished
 	s := &db.statements
 	if _, err := s.begin.ExecContext(ctx); err != nil {

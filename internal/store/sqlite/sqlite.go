@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -31,8 +30,8 @@ type DB struct {
 
 	path        string
 	read, write *sql.DB
-	conn        *sql.Conn // the only one that writes
-	turn        sync.Mutex
+	conn        *sql.Conn     // the only one that writes
+	turn        chan struct{} // holds one token while somebody writes
 	statements  statements
 }
 
@@ -51,7 +50,7 @@ func Open(ctx context.Context, path string, key seal.Key) (*DB, error) {
 		return nil, err
 	}
 	values := url.Values{"_pragma": pragmas}
-	db := &DB{path: path}
+	db := &DB{path: path, turn: make(chan struct{}, 1)}
 	var err error
 	if db.write, err = sql.Open("sqlite", dsn(path, values)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -151,18 +150,33 @@ func (db *DB) migrate(ctx context.Context) error {
 // in the one file then, unless another process reads it at that moment: a
 // copy of it is whole.
 func (db *DB) Close() error {
-	db.turn.Lock()
-	defer db.turn.Unlock()
+	db.turn <- struct{}{}
+	defer db.give()
 	err := db.read.Close()
 	// Errors of the checkpoint lose nothing: the log is read at the next start.
 	_, _ = db.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
 	return errors.Join(err, db.conn.Close(), db.write.Close())
 }
 
+// take waits for the turn to write, for as long as the caller does: another process
+// may hold the file's lock.
+func (db *DB) take(ctx context.Context) error {
+	select {
+	case db.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the turn to write: %w", ctx.Err())
+	}
+}
+
+func (db *DB) give() { <-db.turn }
+
 // transact runs a function in one durable transaction on the write connection.
 func (db *DB) transact(ctx context.Context, run func(records.Tx) error) (err error) {
-	db.turn.Lock()
-	defer db.turn.Unlock()
+	if err := db.take(ctx); err != nil {
+		return err
+	}
+	defer db.give()
 	// A statement that was cancelled half way leaves the connection in an
 	// unknown state, so work that began is finished.
 	ctx = context.WithoutCancel(ctx)

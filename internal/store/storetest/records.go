@@ -429,6 +429,13 @@ func testDuties(t *testing.T, fresh Fresh) {
 	hold(b, "sweep", "b", Start.Add(60*time.Second), false)
 	hold(b, "sweep", "b", Start.Add(90*time.Second), true) // its time was up
 	hold(a, "sweep", "a", Start.Add(91*time.Second), false)
+	hold(a, "keep", "a", Start.Add(24*time.Hour), true) // by a clock that is wrong
+	hold(b, "keep", "b", Start, true)
+	hold(a, "keep", "a", Start.Add(time.Second), false)
+	if _, err := a.Hold(t.Context(), "keep", "a", Start, 0); err != nil { // handed back by who has it no more
+		t.Error(err)
+	}
+	hold(a, "keep", "a", Start.Add(2*time.Second), false)
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	holders := 0

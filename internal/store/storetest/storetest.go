@@ -178,6 +178,7 @@ func Run(t *testing.T, fresh Fresh) {
 		{"Assign", testAssign},
 		{"Desk", testDesk},
 		{"Races", testRaces},
+		{"ClockJumps", testClockJumps},
 		{"MigrateOlder", testMigrateOlder},
 		{"SchemaAhead", testSchemaAhead},
 	} {
