@@ -73,7 +73,7 @@ func harm(migration string) (found []string) {
 				tell(h.why)
 			}
 		}
-		for _, column := range strings.Split(statement, ",") {
+		for column := range strings.SplitSeq(statement, ",") {
 			if regexp.MustCompile(`(?i)\bADD COLUMN\b`).MatchString(column) && regexp.MustCompile(`(?i)\bNOT NULL\b`).MatchString(column) && !withValue.MatchString(column) {
 				tell("wants a value that an older gateway does not give")
 			}

@@ -36,8 +36,7 @@ var passing = []string{
 // Outage reports whether an error of the database is no fault of what was asked:
 // the server is away, full, read-only or too slow, and the same may be asked again.
 func Outage(err error) bool {
-	var answered *pgconn.PgError
-	if errors.As(err, &answered) {
+	if answered, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return slices.ContainsFunc(passing, func(code string) bool { return strings.HasPrefix(answered.Code, code) })
 	}
 	var connecting *pgconn.ConnectError

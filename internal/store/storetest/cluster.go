@@ -5,8 +5,9 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
-	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -42,7 +43,7 @@ type Server struct {
 // CI it fails, since nobody reads there what was skipped.
 func StartServer(tb testing.TB, settings ...string) *Server {
 	tb.Helper()
-	s := &Server{bin: serverPrograms(tb), dir: dataFolder(tb), password: fmt.Sprintf("%x", rand.Uint64())}
+	s := &Server{bin: serverPrograms(tb), dir: dataFolder(tb), password: rand.Text()}
 	file := filepath.Join(s.dir, "password")
 	if err := os.WriteFile(file, []byte(s.password), 0o644); err != nil { //nolint:gosec // root writes it, the server's account reads it
 		tb.Fatal(err)
@@ -141,9 +142,14 @@ func (s *Server) Promote(tb testing.TB) {
 // start runs the server on a free port.
 func (s *Server) start(tb testing.TB) {
 	tb.Helper()
-	// Whether a port is free is known only by taking it.
+	// Somebody else may take the port in between.
 	for range 10 {
-		s.Addr = fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		s.Addr = l.Addr().String()
+		_ = l.Close()
 		if s.started(tb) {
 			tb.Cleanup(s.stop)
 			return
@@ -222,7 +228,7 @@ func (s *Server) run(tb testing.TB, program string, args ...string) {
 
 // command is one of the server's programs, as whoever may run it: root may not.
 func (s *Server) command(program string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, program), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, program), args...) //nolint:gosec // a program of the server
 	cmd.Dir = filepath.Dir(s.dir)
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	if uid, gid, ok := serverAccount(); ok {
