@@ -18,6 +18,7 @@ import (
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
+	"github.com/milaan/milaan/internal/trace"
 )
 
 // call is one request on its way through a door.
@@ -29,6 +30,8 @@ type call struct {
 	merchant *directory.Merchant // who calls, where it is a merchant
 	feed     *directory.Feed     // who calls, where it is a feed
 	now      func() time.Time
+	route    string
+	span     trace.Span // of a call that is traced; it begins when the caller is known
 }
 
 // answer gives what a call is answered with, HTTP 200 and that value as JSON,
@@ -123,9 +126,10 @@ func encode(v any) []byte {
 func (d *Door) serve(route string, next answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := d.Now()
-		c := &call{Request: r, writer: w, query: r.URL.Query(), dir: d.Directory.Current(), now: d.Now}
+		c := &call{Request: r, writer: w, query: r.URL.Query(), dir: d.Directory.Current(), now: d.Now, route: route}
 		out := d.reply(r.Context(), c, next)
 		out.write(w)
+		c.span.Answered(out.status)
 		took := d.Now().Sub(start)
 
 		d.Metrics.Requests.WithLabelValues(route, strconv.Itoa(out.status)).Observe(took.Seconds())
@@ -134,8 +138,28 @@ func (d *Door) serve(route string, next answer) http.Handler {
 			slog.String("method", r.Method), slog.String("path", shortened(r.URL.Path)), slog.Int("status", out.status),
 			slog.Duration("took", took), slog.Int("bytes", len(out.body)))
 		attrs = append(attrs, c.who()...)
+		if c.span.Traced() {
+			attrs = append(attrs, slog.String("trace", c.span.ID()))
+		}
 		d.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", attrs...)
 	})
+}
+
+// traced begins the span of a call whose caller is known. Strangers' calls have
+// none: they can't fill a collector.
+func (d *Door) traced(c *call, proven bool) {
+	if !d.Tracer.On() {
+		return
+	}
+	if c.Request, c.span = d.Tracer.Request(c.Request, c.route, proven); !c.span.Traced() {
+		return
+	}
+	switch {
+	case c.merchant != nil:
+		c.span.Tell(trace.Merchant(c.merchant.ID))
+	case c.feed != nil:
+		c.span.Tell(trace.Feed(c.feed.ID))
+	}
 }
 
 // shortened keeps strangers from filling the log.

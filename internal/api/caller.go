@@ -22,6 +22,7 @@ func (d *Door) ofMerchant(next answer) answer {
 		if c.merchant == nil {
 			return nil, errNotFound
 		}
+		d.traced(c, true)
 		return next(c)
 	}
 }
@@ -106,6 +107,7 @@ func (d *Door) ofFeed(next answer) answer {
 		if c.feed == nil {
 			return nil, errNotFound
 		}
+		d.traced(c, intake.NeedsToken(c.feed)) // others prove themselves by a signature, later
 		return next(c)
 	}
 }

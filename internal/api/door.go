@@ -20,6 +20,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/money"
 )
 
@@ -43,7 +44,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a door works with; every field but ClientAddr is needed.
+// Config is what a door works with; every field but ClientAddr, Outage and Tracer
+// is needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -60,6 +62,7 @@ type Config struct {
 	// Outage tells errors of a database that can't do now what it is asked, from
 	// faults of ours. Nil takes all for faults.
 	Outage  func(error) bool
+	Tracer  *trace.Tracer // nil where nothing is traced
 	Metrics *Metrics
 	Log     *slog.Logger
 }

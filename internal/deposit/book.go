@@ -34,6 +34,8 @@ type book struct {
 	changedCredits map[*Credit]bool
 
 	changedMovements map[*Movement]bool
+
+	tracing *tracing // nil where nothing is traced
 }
 
 func newBook(facts *Facts) *book {
@@ -72,6 +74,9 @@ func (b *book) record(actor, action string, subject int64, why string) {
 
 // addClaim takes a new claim into the book, in its first state.
 func (b *book) addClaim(c *Claim) {
+	if b.tracing != nil {
+		c.Trace = b.tracing.made
+	}
 	b.fresh[c] = true
 	b.changes.NewClaims = append(b.changes.NewClaims, c)
 	b.tally(c.Merchant, c.CreatedAt, Tally{Made: 1})
@@ -332,7 +337,7 @@ func (b *book) announce(c *Claim, credit *Credit) {
 		ID: c.ID, Merchant: c.Merchant, Method: c.Method, Label: c.Label, CustomID: c.CustomID,
 		Amount: credit.Amount, Currency: credit.Currency, Payer: credit.Payer(),
 		CreditID: credit.ID, UTR: credit.UTR,
-		CreatedAt: c.CreatedAt, ActivatedAt: b.now, RatesID: b.ratesID,
+		CreatedAt: c.CreatedAt, ActivatedAt: b.now, RatesID: b.ratesID, Trace: c.Trace,
 	}})
 }
 

@@ -79,6 +79,10 @@ type Claim struct {
 	// credit that comes later is weighed on that.
 	History   History
 	SettledAt time.Time // when it left the open states; zero before
+	// Trace is the span of the request that made it, as [trace.Span.Text] writes
+	// it; empty where that was not traced. What becomes of the claim later is shown
+	// below it.
+	Trace string
 }
 
 // Overdue reports whether a waiting claim's time is up, though nobody has ended

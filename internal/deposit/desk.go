@@ -16,6 +16,7 @@ import (
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/feed"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/webhook"
 )
 
@@ -61,7 +62,9 @@ type Config struct {
 	// RatesID names the exchange rates in force.
 	RatesID func() int64
 	// Outbox is nil where no worker of this process delivers.
-	Outbox  Outbox
+	Outbox Outbox
+	// Tracer is nil where nothing is traced.
+	Tracer  *trace.Tracer
 	Metrics *Metrics
 	Log     *slog.Logger
 	// Committers is how many batches may be in flight: 1 on SQLite, which has
@@ -86,8 +89,9 @@ type Desk struct {
 
 type pending struct {
 	command
-	ctx  context.Context //nolint:containedctx // the request's own life, to skip what nobody waits for
-	done chan error
+	ctx     context.Context //nolint:containedctx // the request's own life, to skip what nobody waits for
+	done    chan error
+	passage *passage // nil where it is not traced
 }
 
 // NewDesk makes a desk; it settles nothing until Run.
@@ -253,9 +257,11 @@ func (d *Desk) do(ctx context.Context, cmd command) error {
 		return tooMany
 	}
 	defer d.release(caller)
+	d.passing(p)
 	select {
 	case d.queue <- p:
 	default:
+		p.passage.leave(ErrBusy)
 		d.Metrics.Shed.Inc()
 		return ErrBusy
 	}
@@ -331,7 +337,7 @@ func (c *committer) gather(first *pending) []*pending {
 		select {
 		case p := <-c.desk.queue:
 			if p.ctx.Err() != nil {
-				p.done <- p.ctx.Err()
+				p.answer(p.ctx.Err())
 				continue
 			}
 			batch = append(batch, p)
@@ -351,29 +357,33 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	began := c.desk.Now()
 	c.began.Store(&began)
 	defer c.began.Store(nil)
-	answers, err := c.run(ctx, batch)
+	shared := c.desk.shared(batch)
+	answers, err := c.run(ctx, batch, shared)
 	if err == nil {
 		c.desk.failed.Store(nil)
 		for i, p := range batch {
-			p.done <- answers[i]
+			p.answer(answers[i])
 		}
+		shared.End()
 		return
 	}
+	shared.Fail()
 	// A batch of one is run again, too: a connection may have broken.
 	c.desk.Log.ErrorContext(ctx, "a batch failed", "requests", len(batch), "error", err)
 	failures := 0
 	for _, p := range batch {
 		if failures < 2 {
 			var answers []error
-			if answers, err = c.run(ctx, []*pending{p}); err == nil {
+			if answers, err = c.run(ctx, []*pending{p}, shared); err == nil {
 				failures = 0
-				p.done <- answers[0]
+				p.answer(answers[0])
 				continue
 			}
 			failures++
 		}
-		p.done <- err
+		p.answer(err)
 	}
+	shared.End()
 	if failures > 0 {
 		now := c.desk.Now()
 		c.desk.failed.Store(&now)
@@ -390,10 +400,11 @@ var (
 	errFewIDs         = errors.New("the batch tells webhooks more than there are ids for")
 )
 
-// run commits a batch; on success there is an answer for each request.
-func (c *committer) run(ctx context.Context, batch []*pending) (answers []error, err error) {
+// run commits a batch; on success there is an answer for each request. What it
+// does is traced below shared.
+func (c *committer) run(ctx context.Context, batch []*pending, shared trace.Span) (answers []error, err error) {
 	for range conflictRuns {
-		answers, err = c.try(ctx, batch)
+		answers, err = c.try(ctx, batch, shared)
 		switch {
 		case errors.Is(err, errDirectoryMoved):
 			if err := c.desk.Directory.Refresh(ctx); err != nil {
@@ -409,7 +420,7 @@ func (c *committer) run(ctx context.Context, batch []*pending) (answers []error,
 	return nil, err
 }
 
-func (c *committer) try(ctx context.Context, batch []*pending) (answers []error, err error) {
+func (c *committer) try(ctx context.Context, batch []*pending, shared trace.Span) (answers []error, err error) {
 	// A panic is a fault of ours in one command: it must not take the gateway,
 	// and everybody's payments, down.
 	defer func() {
@@ -433,6 +444,9 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 		return nil, err
 	}
 	var events []postback.Event
+	var seen *tracing
+	phase := shared.Child("load facts")
+	defer func() { phase.End() }()
 	err = d.Store.Settle(ctx, keys, func(facts *Facts) (*Changes, error) {
 		if facts.DirectoryVersion != dir.Version {
 			return nil, errDirectoryMoved
@@ -440,7 +454,15 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 		b := newBook(facts)
 		b.now, b.dir, b.rules, b.policy = now, dir, c.rules, d.Policy
 		b.ratesID, b.handOff, b.nextID = d.RatesID(), d.Outbox != nil, c.takeID
+		if d.Tracer.On() {
+			seen = &tracing{tracer: d.Tracer}
+			b.tracing = seen
+		}
+		phase.End()
+		phase = shared.Child("decide")
 		answers, err = decide(b, batch)
+		phase.End()
+		phase = shared.Child("write and commit")
 		if err == nil {
 			err = c.number(b.changes.Webhooks)
 		}
@@ -455,6 +477,7 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 	if err != nil {
 		return nil, err
 	}
+	seen.durable()
 	d.Metrics.settled(weight)
 	if d.Outbox != nil && len(events) > 0 {
 		d.Outbox.Offer(events)
@@ -467,7 +490,7 @@ func (c *committer) try(ctx context.Context, batch []*pending) (answers []error,
 func decide(b *book, batch []*pending) (answers []error, err error) {
 	answers = make([]error, len(batch))
 	for i, p := range batch {
-		err := p.run(b)
+		err := b.tracing.decided(b, p)
 		var refusal *Refusal
 		if err != nil && !errors.As(err, &refusal) && !errors.Is(err, ErrNoClaim) {
 			return nil, fmt.Errorf("%s: %w", p.name(), err)

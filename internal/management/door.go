@@ -32,6 +32,7 @@ import (
 	"github.com/milaan/milaan/internal/lookup"
 	"github.com/milaan/milaan/internal/payout"
 	"github.com/milaan/milaan/internal/postback"
+	"github.com/milaan/milaan/internal/trace"
 )
 
 // Desk decides reviews; a [deposit.Desk] is one.
@@ -66,8 +67,8 @@ type Store interface {
 	Statements(ctx context.Context, wallet string, limit int) ([]feed.Statement, error)
 }
 
-// Config is what a door works with; every field but ClientAddr and
-// Outage is needed.
+// Config is what a door works with; every field but ClientAddr, Outage and Tracer
+// is needed.
 type Config struct {
 	Desk      Desk
 	Office    *payout.Office
@@ -83,6 +84,7 @@ type Config struct {
 	// Outage tells errors of a database that can't do now what it is asked, from
 	// faults of ours. Nil takes all for faults.
 	Outage  func(error) bool
+	Tracer  *trace.Tracer // nil where nothing is traced
 	Metrics *Metrics
 	Log     *slog.Logger
 }
@@ -141,6 +143,7 @@ type call struct {
 	body []byte
 	// merchant is whose key it is; nil for the operator's.
 	merchant *directory.Merchant
+	span     trace.Span // of a call that is traced
 }
 
 // who names the caller in logs.
@@ -148,7 +151,11 @@ func (c *call) who() []slog.Attr {
 	if c.key.ID == 0 {
 		return nil
 	}
-	return []slog.Attr{slog.Int64("key", c.key.ID), slog.String("owner", c.key.Owner())}
+	list := []slog.Attr{slog.Int64("key", c.key.ID), slog.String("owner", c.key.Owner())}
+	if c.span.Traced() {
+		list = append(list, slog.String("trace", c.span.ID()))
+	}
+	return list
 }
 
 type callKey struct{}
@@ -167,6 +174,8 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	route := d.guarded(out, r, c)
+	c.span.Route(r.Method, route)
+	c.span.Answered(out.status())
 	took := d.Now().Sub(start)
 	d.Metrics.Requests.WithLabelValues(route, strconv.Itoa(out.status())).Observe(took.Seconds())
 	d.Log.LogAttrs(r.Context(), slog.LevelInfo, "request", append([]slog.Attr{
@@ -205,6 +214,12 @@ func (d *Door) guarded(w *answer, r *http.Request, c *call) (route string) {
 	if p := d.admit(r, c); p != nil {
 		p.write(w)
 		return route
+	}
+	if r, c.span = d.Tracer.Request(r, route, true); c.span.Traced() {
+		c.span.Tell(trace.Key(c.key.ID))
+		if c.merchant != nil {
+			c.span.Tell(trace.Merchant(c.merchant.ID))
+		}
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	c.ctx = r.Context()

@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/milaan/milaan/internal/trace"
 )
 
 const (
@@ -77,6 +79,11 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 		body = AppendBody(nil, &job.Event, to.merchant, rates)
 	}
 
+	span := w.Tracer.Send(job.Trace, "postback")
+	defer span.End()
+	if span.Traced() {
+		span.Tell(trace.Event(job.ID), trace.Merchant(job.Merchant), trace.Attempt(job.Attempts+1))
+	}
 	began := w.now()
 	if job.Attempts == 0 {
 		w.Metrics.Delay.Observe(began.Sub(job.ActivatedAt).Seconds())
@@ -84,6 +91,9 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 	got, err := w.clients.send(ctx, to, job.MessageID(), began, body)
 	if err != nil && job.Body == nil {
 		result.Body = body
+	}
+	if err != nil {
+		span.Fail()
 	}
 	if err != nil && ctx.Err() != nil {
 		return w.putOff(result, 0), a // cut short by the end of this gateway
@@ -94,7 +104,11 @@ func (w *Worker) deliver(ctx context.Context, job *Job) (result Result, a attemp
 	}
 	a.outcome = outcome{tried: true, succeeded: err == nil, took: result.Attempt.Latency, quiet: got.pause(w.now())}
 	a.url, a.gone, a.err = to.url, got.status == http.StatusGone, result.Attempt.Error
-	return w.conclude(ctx, result, to, &a, err), a
+	result = w.conclude(ctx, result, to, &a, err)
+	if span.Traced() {
+		span.Tell(trace.Status(result.Attempt.Status), trace.Result(string(result.State)))
+	}
+	return result, a
 }
 
 // open reports whether events may be sent to a destination now.

@@ -32,6 +32,8 @@ type Event struct {
 	CreatedAt   time.Time
 	ActivatedAt time.Time
 	RatesID     int64 // the rates of the activation
+	// Trace is its claim's, see [trace.Span.Text]; empty where that is not traced.
+	Trace string
 	// Payment is set where the event tells of a withdrawal.
 	Payment *Payment
 }

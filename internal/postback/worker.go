@@ -15,6 +15,7 @@ import (
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/webhook"
 )
 
@@ -52,6 +53,7 @@ type Config struct {
 	Transport http.RoundTripper
 	Schedule  Schedule
 	Now       func() time.Time
+	Tracer    *trace.Tracer // nil where nothing is traced
 	Metrics   *Metrics
 	Log       *slog.Logger
 

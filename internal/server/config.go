@@ -86,6 +86,10 @@ type Config struct {
 	RatesURL   string        `koanf:"rates_url" help:"Exchange rates: URL or file in the ECB's or open exchange rates' form; the bundled ones where empty."`
 	RatesEvery time.Duration `koanf:"rates_every" help:"How often exchange rates are read."`
 
+	OTLPEndpoint string           `koanf:"otlp_endpoint" help:"OTLP/HTTP collector that traces go to, such as http://127.0.0.1:4318; nothing is traced where empty."`
+	OTLPHeaders  directory.Secret `koanf:"otlp_headers" help:"Headers for the collector: NAME=VALUE, separated by commas."`
+	OTLPRatio    float64          `koanf:"otlp_ratio" help:"Share of requests that are traced, from 0 to 1."`
+
 	LogLevel  slog.Level `koanf:"log_level" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat string     `koanf:"log_format" help:"text or json."`
 	// DrainDelay is for several gateways behind a balancer. One alone would only stop
@@ -151,6 +155,7 @@ func DefaultConfig() Config {
 		MessagesKeep:       180 * 24 * time.Hour,
 		Console:            consoleOn,
 		RatesEvery:         6 * time.Hour,
+		OTLPRatio:          1,
 		LogLevel:           slog.LevelInfo,
 		LogFormat:          "text",
 		StopAfter:          20 * time.Second,
@@ -303,6 +308,9 @@ func (c Config) validate() error {
 		errs = append(errs, errors.New("messages_keep can't be below zero: 0 keeps them for ever"))
 	}
 	if _, err := c.noticeSenders(nil); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.traceSettings(); err != nil {
 		errs = append(errs, err)
 	}
 	if err := c.validateTLS(); err != nil {

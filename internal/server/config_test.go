@@ -52,6 +52,9 @@ func TestSettingsRefused(t *testing.T) {
 		{"log_format = \"xml\"", "log_format"},
 		{"unverified_max = \"1.001\"", "unverified_max"},
 		{"postback_first_retry = \"-1s\"", "postback_first_retry"},
+		{"otlp_endpoint = \"127.0.0.1:4318\"", "otlp_endpoint"},
+		{"otlp_headers = \"Authorization\"", "otlp_headers"},
+		{"otlp_ratio = 5", "otlp_ratio"},
 		{"not toml", "milaan.toml"},
 	} {
 		if _, err := server.LoadConfig(writeSettings(t, tt.text), nil); err == nil || !strings.Contains(err.Error(), tt.want) {

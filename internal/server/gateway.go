@@ -33,6 +33,7 @@ import (
 	"github.com/milaan/milaan/internal/settlement"
 	"github.com/milaan/milaan/internal/staff"
 	"github.com/milaan/milaan/internal/store"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/window"
 )
 
@@ -139,6 +140,7 @@ type Gateway struct {
 	growth    *growth
 	providers providers
 	registry  *prometheus.Registry
+	tracer    *trace.Tracer // nil where nothing is traced
 	window    *window.Door
 	staff     *staff.Desk
 	console   *console.Door // nil where it is off
@@ -229,6 +231,9 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	if err := g.registerRates(); err != nil {
 		return err
 	}
+	if err := g.openTracer(ctx); err != nil {
+		return err
+	}
 	if g.embedded {
 		// What the last process took with it into its end is due again.
 		if err := g.store.ReleaseLeases(ctx, time.Now()); err != nil {
@@ -245,6 +250,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Store: g.store, Rates: g.store, Directory: g.directory, Now: time.Now,
 		Transport: outgoing,
 		Schedule:  postback.Schedule{First: g.config.PostbackFirstRetry, Jitter: mathrand.Int64N},
+		Tracer:    g.tracer,
 		Metrics:   postback.NewMetrics(g.registry), Log: g.log,
 	})
 	g.outside = postback.NewTransport(g.config.AllowPrivateTargets)
@@ -254,7 +260,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.growth = newGrowth(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
-		Outbox: g.worker, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
+		Outbox: g.worker, Tracer: g.tracer, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
@@ -269,7 +275,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
 		Office: g.office, Vault: g.store,
 		Intake: g.intake, Importer: g.importer, Outage: store.Outage,
-		Metrics: api.NewMetrics(g.registry), Log: g.log,
+		Tracer: g.tracer, Metrics: api.NewMetrics(g.registry), Log: g.log,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/feeds/", door.Feeds()) //nolint:contextcheck // a call holds its request, and with it the context
@@ -282,7 +288,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	mux.Handle("/", door.Merchants())            //nolint:contextcheck // the same
 	if g.window, err = window.New(window.Config{ //nolint:contextcheck // a visit holds its request
 		Desk: g.desk, Store: g.store, Directory: g.directory, Now: time.Now,
-		AllowLoopback: g.config.AllowPrivateTargets, Outage: store.Outage, Log: g.log,
+		AllowLoopback: g.config.AllowPrivateTargets, Outage: store.Outage, Tracer: g.tracer, Log: g.log,
 	}); err != nil {
 		return err
 	}
@@ -337,6 +343,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	workerLife, closeWorker := context.WithCancel(context.WithoutCancel(ctx))
 	defer closeWorker()
 
+	g.tracer.Start()
 	var backstage, stage errgroup.Group
 	backstage.Go(func() error { return g.worker.Run(workerLife) })
 	backstage.Go(func() error {
@@ -388,7 +395,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		g.console.Close()
 	}
 	closeDesk()
-	return errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
+	err = errors.Join(err, backstage.Wait(), g.store.Close(), g.lock.Close())
+	g.closeTracer(stopping) // last: nobody's money waits for it
+	return err
 }
 
 // drain serves on for a while after /readyz said no, so that whoever sends requests

@@ -27,7 +27,7 @@ func TestSettingsInForce(t *testing.T) {
 		if strings.Contains(fmt.Sprint(s), "hush") || strings.Contains(s.Value, "aHVz") {
 			t.Errorf("%s shows a secret: %q", s.Name, s.Value)
 		}
-		if s.Secret != (s.Name == "secret_key" || s.Name == "notice_webhook_url" || s.Name == "notice_webhook_secret" || s.Name == "notice_smtp_url" || s.Name == "oidc_client_secret") {
+		if s.Secret != (s.Name == "secret_key" || s.Name == "notice_webhook_url" || s.Name == "notice_webhook_secret" || s.Name == "notice_smtp_url" || s.Name == "oidc_client_secret" || s.Name == "otlp_headers") {
 			t.Errorf("%s is a secret: %v", s.Name, s.Secret)
 		}
 		if s.Name == "database_url" && !strings.HasPrefix(s.Value, "postgres://milaan:xxxxx@db.example/milaan") {

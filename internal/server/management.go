@@ -13,7 +13,7 @@ import (
 func (g *Gateway) openManagement() (*management.Door, error) {
 	return management.New(management.Config{
 		Desk: g.desk, Office: g.office, Postbacks: g.control, Store: g.store, Directory: g.directory, Reconcile: g.reconcile, Now: time.Now,
-		Metrics: management.NewMetrics(g.registry), Outage: store.Outage, Log: g.log,
+		Tracer: g.tracer, Metrics: management.NewMetrics(g.registry), Outage: store.Outage, Log: g.log,
 	})
 }
 

@@ -46,7 +46,7 @@ func TestContestedWithdrawalsAreTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := slices.IndexFunc(troubles, func(t notice.Trouble) bool { return t.Key == "withdrawals/contested" })
-		if contested != (at >= 0) || contested && (troubles[at].Severity != notice.Critical || !strings.HasPrefix(troubles[at].Subject, "1 withdrawals")) {
+		if contested != (at >= 0) || contested && (troubles[at].Severity != notice.Critical || !strings.HasSuffix(troubles[at].Subject, "contested: 1")) {
 			t.Errorf("step %d: told of %+v", i, troubles)
 		}
 		if got := testutil.ToFloat64(g.payouts.contested); (got == 1) != contested {

@@ -25,6 +25,7 @@ import (
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/payment"
+	"github.com/milaan/milaan/internal/trace"
 	"github.com/milaan/milaan/internal/words"
 	"github.com/milaan/milaan/money"
 )
@@ -50,8 +51,8 @@ type Store interface {
 	WalletUse(ctx context.Context, day deposit.Day) (map[string]money.Paise, error)
 }
 
-// Config is what a window works with; every field but AllowLoopback,
-// ClientAddr and Outage is needed.
+// Config is what a window works with; every field but AllowLoopback, ClientAddr,
+// Outage and Tracer is needed.
 type Config struct {
 	Desk      Desk
 	Store     Store
@@ -65,6 +66,7 @@ type Config struct {
 	// Outage tells errors of a database that can't do now what it is asked, from
 	// faults of ours. Nil takes all for faults.
 	Outage func(error) bool
+	Tracer *trace.Tracer // nil where nothing is traced
 	Log    *slog.Logger
 }
 
@@ -193,6 +195,7 @@ type visit struct {
 	merchant *directory.Merchant
 	payment  *payment.Payment
 	claim    *deposit.Claim // nil before the payer gave a UTR
+	span     trace.Span     // of a form that is traced
 }
 
 // Errors a page is shown for.
@@ -227,6 +230,7 @@ func (d *Door) serve(next func(*visit) error) http.Handler {
 		if err := next(v); err != nil {
 			d.fail(v, err) //nolint:contextcheck // a visit holds its request, and with it the context
 		}
+		v.span.End()
 	})
 }
 
@@ -269,6 +273,7 @@ func (d *Door) fail(v *visit, err error) {
 		say(http.StatusNotFound, "error.notfound")
 	default:
 		d.Log.ErrorContext(v.Context(), "the payment window failed", "error", err)
+		v.span.Fail()
 		say(http.StatusInternalServerError, "error.fault")
 	}
 	if v.payment != nil {
@@ -383,10 +388,24 @@ func (d *Door) ofPayment(next func(*visit) error) func(*visit) error {
 			return errNotFound
 		}
 		v.payment = p
+		d.traced(v)
 		if err := d.resume(v); err != nil {
 			return err
 		}
 		return next(v)
+	}
+}
+
+// traced begins the span of a form that a payer sends; pages and the news that they
+// ask for change nothing. A payer proves nothing, and chooses nothing: a trace that
+// comes along is passed over.
+func (d *Door) traced(v *visit) {
+	if !d.Tracer.On() || v.Method != http.MethodPost {
+		return
+	}
+	_, route, _ := strings.Cut(v.Pattern, " ")
+	if v.Request, v.span = d.Tracer.Request(v.Request, route, false); v.span.Traced() {
+		v.span.Tell(trace.Merchant(v.merchant.ID))
 	}
 }
 

@@ -494,11 +494,11 @@ func save(f *writes, key seal.Key, c *deposit.Changes) error {
 		claims.add(claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label, string(claim.UTR),
 			int64(claim.Amount), string(claim.Currency), records.Addr(claim.Addr), claim.Via, string(claim.State),
 			claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
-			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt))
+			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt), claim.Trace)
 	}
 	f.add(&claims, `INSERT INTO claims (`+records.ClaimColumns+`) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],
 		$4::text[], $5::text[], $6::text[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::text[], $12::text[],
-		$13::bigint[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[])`)
+		$13::bigint[], $14::bigint[], $15::text[], $16::bigint[], $17::bigint[], $18::bigint[], $19::text[])`)
 	for _, claim := range c.Claims {
 		history, err := records.History(claim.History)
 		if err != nil {

@@ -107,7 +107,7 @@ func page[T any](items []T, limit int, end *lookup.Place, place func(*T) lookup.
 }
 
 const depositColumns = `c.id, c.merchant, c.custom_id, c.method, c.label, c.utr, c.amount, c.currency, c.addr, c.via,
-	c.state, c.reasons, c.credit_id, c.deposited, c.history, c.created_at, c.expires_at, c.settled_at, COALESCE(d.fee, 0), COALESCE(d.wallet, '')`
+	c.state, c.reasons, c.credit_id, c.deposited, c.history, c.created_at, c.expires_at, c.settled_at, c.trace, COALESCE(d.fee, 0), COALESCE(d.wallet, '')`
 
 // withMore reads a record and what stands behind it.
 type withMore struct {

@@ -100,11 +100,11 @@ func loadEvent(ctx context.Context, tx rowReader, e *postback.Event) error {
 		currency, utr, payerVPA, payerName string
 	)
 	err := tx.QueryRowContext(ctx, `SELECT d.merchant, c.method, c.label, c.custom_id, d.amount, c.currency,
-			r.payer_vpa, r.payer_name, d.credit_id, c.utr, c.created_at, d.at, d.rates_id
+			r.payer_vpa, r.payer_name, d.credit_id, c.utr, c.created_at, d.at, d.rates_id, c.trace
 		FROM (SELECT `+DepositColumns+` FROM deposits WHERE id = $1 UNION ALL SELECT `+DepositColumns+` FROM undone WHERE id = $2) AS d
 			JOIN claims c ON c.id = d.id JOIN credits r ON r.id = d.credit_id`, e.ID, e.ID).
 		Scan(&e.Merchant, &e.Method, &e.Label, &e.CustomID, &amount, &currency,
-			&payerVPA, &payerName, &e.CreditID, &utr, &createdAt, &activatedAt, &e.RatesID)
+			&payerVPA, &payerName, &e.CreditID, &utr, &createdAt, &activatedAt, &e.RatesID, &e.Trace)
 	if errors.Is(err, sql.ErrNoRows) {
 		return loadWithdrawal(ctx, tx, e)
 	}

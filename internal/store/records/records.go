@@ -80,7 +80,7 @@ func Time(micros int64) time.Time {
 // ClaimColumns are the columns of a claim in the order ScanClaim reads them
 // and ClaimValues gives them.
 const ClaimColumns = `id, merchant, custom_id, method, label, utr, amount, currency, addr, via,
-	state, reasons, credit_id, deposited, history, created_at, expires_at, settled_at`
+	state, reasons, credit_id, deposited, history, created_at, expires_at, settled_at, trace`
 
 // ScanClaim reads a row of ClaimColumns.
 func ScanClaim(row Row) (*deposit.Claim, error) {
@@ -90,7 +90,7 @@ func ScanClaim(row Row) (*deposit.Claim, error) {
 		amount, deposited, createdAt, expiresAt, settledAt int64
 	)
 	err := row.Scan(&c.ID, &c.Merchant, &c.CustomID, &c.Method, &c.Label, &utr, &amount, &currency, &addr, &c.Via,
-		&state, &reasons, &c.CreditID, &deposited, &history, &createdAt, &expiresAt, &settledAt)
+		&state, &reasons, &c.CreditID, &deposited, &history, &createdAt, &expiresAt, &settledAt, &c.Trace)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (s *statements) all() []preparation {
 			AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT ?)`},
 		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
-		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setClaim, `UPDATE claims SET utr = ?, state = ?, reasons = ?, credit_id = ?, deposited = ?, history = ?, expires_at = ?, settled_at = ? WHERE id = ?`},
 		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setCredit, `UPDATE credits SET amount = ?, booked_at = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
@@ -358,7 +358,7 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 		if _, err := s.addClaim.ExecContext(ctx, claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label,
 			string(claim.UTR), int64(claim.Amount), string(claim.Currency), records.Addr(claim.Addr), claim.Via,
 			string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
-			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt)); err != nil {
+			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt), claim.Trace); err != nil {
 			return fmt.Errorf("claim %d: %w", claim.ID, err)
 		}
 	}

@@ -124,8 +124,13 @@ func testBackupSame(t *testing.T, source, target Fresh) {
 	if err := h.Store.Notices().Save(t.Context(), map[string]json.RawMessage{"odd": []byte("{}")}); err != nil {
 		t.Fatal(err)
 	}
+	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	h.mustExec(`UPDATE claims SET trace = $1`, trace)
 	data := h.mustBackUp()
 	before := contents(t, data)
+	if !slices.ContainsFunc(before["claims"], func(row string) bool { return strings.Contains(row, trace) }) {
+		t.Error("the backup has no traces")
+	}
 	if len(before) < 20 || len(before["credits"]) != 8 || len(before["directory"]) < 10 {
 		t.Fatalf("the backup has %d tables, %d credits", len(before), len(before["credits"])-1)
 	}
