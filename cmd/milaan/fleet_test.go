@@ -159,11 +159,13 @@ func (f *fleet) work(t *testing.T, clients, from int) (stop func()) {
 // until it is taken, and sometimes once more. Whoever gives up has not been
 // answered, and is owed nothing.
 func (f *fleet) pay(ctx context.Context, end <-chan struct{}, n int) {
+	paid := false
 	steps := []func() error{
 		func() error { return f.reportCredit(ctx, n) },
 		func() error {
 			status, err := f.activate(ctx, n)
-			if status == "ok" {
+			if status == "ok" && !paid {
+				paid = true
 				f.payments.Add(1)
 			}
 			return err
