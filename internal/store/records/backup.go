@@ -16,8 +16,9 @@ import (
 )
 
 // notKept are the tables that a backup leaves out: what every new database has by
-// itself, and who does which duty at the moment.
-var notKept = []string{"goose_db_version", "utr_stripes", "duties"}
+// itself, who does which duty at the moment, and turnovers, which a trigger, or the
+// migration of an older backup, adds up while postings are restored.
+var notKept = []string{"goose_db_version", "utr_stripes", "duties", "turnovers"}
 
 // installationTable holds the check of the secret key. It comes first in a
 // backup: a wrong key is found before anything else is read.

@@ -306,14 +306,14 @@ type accountSource struct {
 	kind                       lookup.EntryKind
 	table, merchant, at, place string
 	columns                    string // id, custom id, label, UTR, amount and fee, signed
-	total                      string // what they come to together
+	total                      string // what they come to together; empty where turnovers have it
 }
 
 var accountSources = []accountSource{
 	{lookup.EntryDeposit, "deposits d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.at + 0", "d.id * 2",
-		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", "d.amount - d.fee"},
+		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", ""},
 	{lookup.EntryDeposit, "undone d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.at", "d.id * 2",
-		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", "d.amount - d.fee"},
+		"d.id, c.custom_id, c.label, c.utr, d.amount, d.fee", ""},
 	{lookup.EntryUndone, "undone d JOIN claims c ON c.id = d.id", "d.merchant = $", "d.undone_at", "d.id * 2 + 1",
 		"d.id, c.custom_id, c.label, c.utr, -d.amount, -d.fee", "d.fee - d.amount"},
 	{lookup.EntryWithdrawal, "withdrawals w", "w.test = 0 AND w.merchant = $", "w.created_at", "w.id * 2",
@@ -385,13 +385,30 @@ func (s *accountSource) entries(ctx context.Context, tx Tx, ask lookup.Account) 
 // opening is the balance at the beginning of a stretch: that of now, less what
 // came since. A liability stands in the books below zero.
 func opening(ctx context.Context, tx Tx, ask lookup.Account) (money.Paise, error) {
-	var balance int64
-	if err := tx.QueryRowContext(ctx, `SELECT COALESCE(SUM(balance), 0) FROM accounts WHERE code = $1`,
-		ledger.MerchantCode(ask.Merchant)).Scan(&balance); err != nil {
+	var account, balance int64
+	err := tx.QueryRowContext(ctx, `SELECT id, balance FROM accounts WHERE code = $1`, ledger.MerchantCode(ask.Merchant)).Scan(&account, &balance)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
 		return 0, err
 	}
 	balance = -balance
+	// Deposits are added up already: what was undone later is among them.
+	for _, b := range []struct {
+		bulk bulk
+		sign int64
+	}{{deposited, 1}, {depositFees, -1}} {
+		_, _, since, err := b.bulk.sums(ctx, tx, account, ask.From, ask.From)
+		if err != nil {
+			return 0, err
+		}
+		balance -= b.sign * int64(since)
+	}
 	for _, s := range accountSources {
+		if s.total == "" {
+			continue
+		}
 		var q query
 		q.and(s.merchant, ask.Merchant)
 		q.and(s.at+" >= $", Micros(ask.From))

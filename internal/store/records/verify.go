@@ -97,6 +97,11 @@ var checks = []check{
 		HAVING SUM(CASE merchant WHEN '' THEN -made ELSE made END) <> 0 OR SUM(CASE merchant WHEN '' THEN -won ELSE won END) <> 0 OR SUM(CASE merchant WHEN '' THEN -lost ELSE lost END) <> 0
 			OR SUM(CASE merchant WHEN '' THEN -deposits ELSE deposits END) <> 0 OR SUM(CASE merchant WHEN '' THEN -amount ELSE amount END) <> 0 OR SUM(CASE merchant WHEN '' THEN -fees ELSE fees END) <> 0`},
 	{"the deposits of %v in quarter %v took otherwise than is tallied", `SELECT merchant, quarter FROM tallies WHERE wait_10s + wait_1m + wait_5m + wait_30m + wait_2h + wait_more <> deposits`},
+	{"the turnover of account %v by %v in quarter %v is off by %v postings, %v paise", `SELECT account, kind, quarter, SUM(postings), SUM(amount) FROM (
+			SELECT account, kind, quarter, postings, amount FROM turnovers
+			UNION ALL SELECT CASE kind WHEN 'deposit' THEN credit ELSE debit END, kind, at / 900000000, -1, -amount FROM postings
+				WHERE kind IN ('credit', 'deposit', 'deposit_fee')) AS kept
+		GROUP BY account, kind, quarter HAVING SUM(postings) <> 0 OR SUM(amount) <> 0`},
 	// … and each record's own posting says so, not only their sums.
 	{"credit %v was not posted as it is", `SELECT r.id FROM credits r
 		LEFT JOIN accounts w ON w.code = 'wallet:' || r.wallet LEFT JOIN accounts s ON s.code = 'suspense:' || r.wallet

@@ -100,6 +100,10 @@ func TestQueryPlans(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
+	amid := func() error {
+		_, err := r.MerchantTurnover(ctx, "shop", now.Add(time.Second), now.Add(time.Hour+time.Second))
+		return err
+	}
 	turnover := func() error { _, err := r.MerchantTurnover(ctx, "shop", now, now.Add(time.Hour)); return err }
 	statement := feed.Statement{ID: 1, Wallet: "till", From: now, To: now}
 	for _, query := range []struct {
@@ -151,9 +155,10 @@ func TestQueryPlans(t *testing.T) {
 		{"settlements that are open", "settlements_open", func() error { _, err := r.OpenSettlements(ctx, now); return err }},
 		{"what left a merchant's account", "postings_out (debit=? AND at>? AND at<?)", turnover},
 		{"what came to a merchant's account", "postings_in (credit=? AND at>? AND at<?)", turnover},
-		{"what was deposited", "COVERING INDEX postings_deposits (credit=? AND at>? AND at<?)", turnover},
-		{"what deposits cost", "COVERING INDEX postings_fees (debit=? AND at>? AND at<?)", turnover},
-		{"what came to a wallet", "COVERING INDEX postings_received (debit=? AND at>? AND at<?)", func() error {
+		{"what was deposited in whole quarters", "turnovers USING PRIMARY KEY (account=? AND kind=? AND quarter>?)", turnover},
+		{"what was deposited amid a quarter", "COVERING INDEX postings_deposits (credit=? AND at>? AND at<?)", amid},
+		{"what deposits cost amid a quarter", "SEARCH f USING PRIMARY KEY (transaction_id=?)", amid},
+		{"what came to a wallet", "turnovers USING PRIMARY KEY (account=? AND kind=? AND quarter>?)", func() error {
 			_, err := r.WalletTurnover(ctx, "till", now, now.Add(time.Hour))
 			return err
 		}},

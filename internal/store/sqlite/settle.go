@@ -27,7 +27,8 @@ type statements struct {
 	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant  *sql.Stmt
 	refusedOf, walletUse                                              *sql.Stmt
 	addClaim, setClaim, addCredit, setCredit, addDeposit              *sql.Stmt
-	addPosting, addPostback, addAssignment, addUse, addBalance        *sql.Stmt
+	addPosting, addPostings, addPostback                              *sql.Stmt
+	addAssignment, addUse, addBalance                                 *sql.Stmt
 	auditHead, addAudit, setAuditHead, setPostback                    *sql.Stmt
 	movementsByUTR, movementByLine, addMovement, setMovement          *sql.Stmt
 	addMessage, addReport, addAttempt, addEvent                       *sql.Stmt
@@ -101,7 +102,8 @@ func (s *statements) all() []preparation {
 				refused = refused + excluded.refused, timed = timed + excluded.timed, lag = lag + excluded.lag,
 				most_lag = max(most_lag, excluded.most_lag), ahead = max(ahead, excluded.ahead), last_at = max(last_at, excluded.last_at)`},
 		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.addPosting, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
+		{&s.addPosting, insertPostings(1)},
+		{&s.addPostings, insertPostings(together)},
 		{&s.addPostback, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
 			VALUES (?, ?, 'due', 0, ?, x'', 0, '', ?, 0)`},
 		{&s.addAssignment, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
@@ -480,12 +482,37 @@ func (s *statements) saveFeeds(ctx context.Context, key seal.Key, c *deposit.Cha
 	return nil
 }
 
+// together is how many postings one statement writes: each statement costs as much as
+// some rows, and every payment has two or three of them.
+const together = 8
+
+// insertPostings is the statement that writes so many postings.
+func insertPostings(n int) string {
+	return `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES ` +
+		strings.Join(slices.Repeat([]string{"(?, ?, ?, ?, ?, ?, ?, ?)"}, n), ", ")
+}
+
 func (s *statements) post(ctx context.Context, postings []ledger.Posting) error {
-	for i := range postings {
-		p := &postings[i]
-		if _, err := s.addPosting.ExecContext(ctx, p.TransactionID, p.Line, string(p.Kind), p.Debit, p.Credit,
-			int64(p.Amount), string(p.Currency), records.Micros(p.At)); err != nil {
-			return fmt.Errorf("posting %d/%d: %w", p.TransactionID, p.Line, err)
+	add := func(statement *sql.Stmt, postings []ledger.Posting) error {
+		args := make([]any, 0, 8*together)
+		for i := range postings {
+			p := &postings[i]
+			args = append(args, p.TransactionID, p.Line, string(p.Kind), p.Debit, p.Credit, int64(p.Amount), string(p.Currency), records.Micros(p.At))
+		}
+		if _, err := statement.ExecContext(ctx, args...); err != nil {
+			return fmt.Errorf("posting %d/%d or one of %d after it: %w", postings[0].TransactionID, postings[0].Line, len(postings)-1, err)
+		}
+		return nil
+	}
+	rest := len(postings) - len(postings)%together
+	for chunk := range slices.Chunk(postings[:rest], together) {
+		if err := add(s.addPostings, chunk); err != nil {
+			return err
+		}
+	}
+	for chunk := range slices.Chunk(postings[rest:], 1) {
+		if err := add(s.addPosting, chunk); err != nil {
+			return err
 		}
 	}
 	for account, amount := range ledger.Balances(postings) {

@@ -134,7 +134,7 @@ func testBackupSame(t *testing.T, source, target Fresh) {
 	if len(before) < 20 || len(before["credits"]) != 8 || len(before["directory"]) < 10 {
 		t.Fatalf("the backup has %d tables, %d credits", len(before), len(before["credits"])-1)
 	}
-	for _, table := range []string{"goose_db_version", "utr_stripes", "duties"} {
+	for _, table := range []string{"goose_db_version", "utr_stripes", "duties", "turnovers"} {
 		if before[table] != nil {
 			t.Errorf("%s is in the backup", table)
 		}
@@ -155,6 +155,12 @@ func testBackupSame(t *testing.T, source, target Fresh) {
 				t.Errorf("%s was %s\nand is %s", table, rows, after[table])
 			}
 		}
+	}
+	made, kept := restored.mustRead("turnovers", "*"), h.mustRead("turnovers", "*")
+	slices.SortFunc(made, slices.Compare)
+	slices.SortFunc(kept, slices.Compare)
+	if len(kept) == 0 || !slices.EqualFunc(made, kept, slices.Equal) {
+		t.Errorf("turnovers are %q, and were %q", made, kept)
 	}
 	if len(after) != len(before) {
 		t.Errorf("%d tables, and there were %d", len(after), len(before))

@@ -3,9 +3,13 @@ package storetest
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
@@ -45,6 +49,228 @@ func mustReport(h *House, from, to time.Time, was, is map[string]money.Paise) {
 			h.Fatalf("fees of nobody: %+v", f.Rows[i])
 		}
 	}
+}
+
+// posted is a posting of an account, as it stands in the ledger.
+type posted struct {
+	kind  ledger.PostingKind
+	in    bool // it took the account's balance up, seen as that of what is owed, or held
+	other string
+	money.Paise
+	at time.Time
+}
+
+// mustRecall reads all postings of an account behind the store's back. A debit takes an
+// asset up, and a credit what is owed.
+func (h *House) mustRecall(code string) (all []posted) {
+	h.Helper()
+	rows, err := h.raw().QueryContext(h.Context(), `SELECT p.kind, d.code, c.code, p.amount, p.at FROM postings p
+		JOIN accounts d ON d.id = p.debit JOIN accounts c ON c.id = p.credit WHERE d.code = $1 OR c.code = $2`, code, code)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var p posted
+		var debit, credit string
+		var at int64
+		if err := rows.Scan(&p.kind, &debit, &credit, (*int64)(&p.Paise), &at); err != nil {
+			h.Fatal(err)
+		}
+		p.at, p.other, p.in = time.UnixMicro(at), credit, debit == code
+		if !strings.HasPrefix(code, ledger.WalletCode("")) {
+			p.in = credit == code
+		}
+		if debit != code {
+			p.other = debit
+		}
+		all = append(all, p)
+	}
+	if err := rows.Err(); err != nil {
+		h.Fatal(err)
+	}
+	return all
+}
+
+// summed are an account's balances at the ends of a period, and how often and how
+// much each kind of posting of each counterpart moved it.
+type summed struct {
+	opening, closing money.Paise
+	sums             map[string]string
+}
+
+// sum adds the postings up one by one.
+func sum(all []posted, from, to time.Time, name func(posted) string) summed {
+	s := summed{sums: make(map[string]string)}
+	count, total := make(map[string]int64), make(map[string]money.Paise)
+	for _, p := range all {
+		amount := p.Paise
+		if !p.in {
+			amount = -amount
+		}
+		if p.at.Before(from) {
+			s.opening += amount
+		}
+		if p.at.Before(to) {
+			s.closing += amount
+		}
+		if !p.at.Before(from) && p.at.Before(to) {
+			key := name(p)
+			count[key]++
+			total[key] += p.Paise
+			s.sums[key] = fmt.Sprint(count[key], " ", total[key])
+		}
+	}
+	return s
+}
+
+// turnedOver is what the store says of the same, of every account that has deposits.
+func (h *House) turnedOver(code string, from, to time.Time) (summed, error) {
+	s := summed{sums: make(map[string]string)}
+	add := func(key string, count int64, amount money.Paise) {
+		s.sums[key] = fmt.Sprint(count, " ", amount)
+	}
+	if merchant, ok := strings.CutPrefix(code, ledger.MerchantCode("")); ok {
+		t, err := h.Store.MerchantTurnover(h.Context(), merchant, from, to)
+		s.opening, s.closing = t.Opening, t.Closing
+		for _, one := range t.Sums {
+			add(string(one.Kind), one.Count, one.Amount)
+		}
+		return s, err
+	}
+	t, err := h.Store.WalletTurnover(h.Context(), strings.TrimPrefix(code, ledger.WalletCode("")), from, to)
+	if code == ledger.FeesCode {
+		t, err = h.Store.FeeTurnover(h.Context(), from, to)
+	}
+	s.opening, s.closing = t.Opening, t.Closing
+	for _, one := range t.Sums {
+		add(string(one.Kind)+" "+one.Merchant, one.Count, one.Amount)
+	}
+	return s, err
+}
+
+// busyQuarters posts for some hours, on the quarters and amid them, and has some
+// deposits undone. Two gateways do it.
+func busyQuarters(h, branch *House) {
+	h.Helper()
+	quarter := h.Clock.Now().Truncate(deposit.TallyStep).Add(deposit.TallyStep)
+	for i, wait := range []time.Duration{
+		0, 1, 60_000_000, 0, deposit.TallyStep - 1000, 1000, 7*deposit.TallyStep + 5_000_000_000, 3 * time.Hour, 0, 1_000_000, 26 * time.Hour, 2000,
+	} {
+		quarter = quarter.Add(wait.Truncate(time.Microsecond))
+		h.Clock.Advance(quarter.Sub(h.Clock.Now()))
+		for j, at := range []*House{h, branch} {
+			merchant := []string{Shop, Cafe}[(i+j)%2]
+			id := at.mustDeposit(merchant, 100+2*i+j)
+			if (i+j)%5 == 3 {
+				h.Clock.Advance(time.Duration(i*j) * time.Minute)
+				quarter = h.Clock.Now()
+				if _, err := h.Desk.Undo(h.Context(), id, asha, "a wrong one"); err != nil {
+					h.Fatal(err)
+				}
+			}
+		}
+	}
+	h.MustReport("common", 1, 0, 0, h.Entry(UTR(99), 70_00))
+	h.MustReverse("common", UTR(99))
+}
+
+// testTurnovers holds sums over quarters of an hour to those over the postings.
+func testTurnovers(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	branch := h.MustOpenBranch()
+	busyQuarters(h, branch)
+	h.MustVerify()
+	codes := []string{ledger.MerchantCode(Shop), ledger.MerchantCode(Cafe), ledger.WalletCode("common"), ledger.FeesCode}
+	ledgers := make(map[string][]posted)
+	var times []time.Time
+	for _, code := range codes {
+		ledgers[code] = h.mustRecall(code)
+		for _, p := range ledgers[code] {
+			times = append(times, p.at, p.at.Add(time.Microsecond), p.at.Truncate(deposit.TallyStep), p.at.Truncate(deposit.TallyStep).Add(deposit.TallyStep))
+		}
+	}
+	if len(times) < 200 {
+		t.Fatalf("only %d postings", len(times)/4)
+	}
+	end := h.Clock.Now()
+	times = append(times, time.Time{}, Start.Add(-time.Hour), Start, end, end.Add(24*time.Hour))
+	fees := func(p posted) string {
+		if p.kind == ledger.DepositFee || p.kind == ledger.DepositFeeUndone {
+			return string(p.kind) + " " + strings.TrimPrefix(p.other, ledger.MerchantCode(""))
+		}
+		return string(p.kind) + " "
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		moment := rapid.OneOf(rapid.SampledFrom(times), rapid.Custom(func(t *rapid.T) time.Time {
+			return Start.Add(time.Duration(rapid.Int64Range(-1000, int64(end.Sub(Start)/time.Microsecond)).Draw(t, "micros")) * time.Microsecond)
+		}))
+		from, to := moment.Draw(t, "from"), moment.Draw(t, "to")
+		if to.Before(from) {
+			from, to = to, from
+		}
+		for _, code := range codes {
+			name := fees
+			if strings.HasPrefix(code, ledger.MerchantCode("")) {
+				name = func(p posted) string { return string(p.kind) }
+			}
+			got, err := h.turnedOver(code, from, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := sum(ledgers[code], from, to, name)
+			if got.opening != want.opening || got.closing != want.closing || !maps.Equal(got.sums, want.sums) {
+				t.Fatalf("%s from %s to %s: %+v, and its postings come to %+v", code, from, to, got, want)
+			}
+		}
+		for _, merchant := range []string{Shop, Cafe} {
+			s, err := h.Store.ListAccount(h.Context(), lookup.Account{Merchant: merchant, Range: lookup.Range{From: from}, Limit: 1})
+			want := sum(ledgers[ledger.MerchantCode(merchant)], from, from, fees)
+			if err != nil || s.Opening != want.opening {
+				t.Fatalf("the account of %s from %s on opens with %s, not %s: %v", merchant, from, s.Opening, want.opening, err)
+			}
+		}
+	})
+}
+
+// testTurnoversMigrated: what was posted before turnovers were kept is in them, what
+// gateways post that know nothing of them is, too, and a restored database has the same.
+func testTurnoversMigrated(t *testing.T, fresh Fresh) {
+	t.Helper()
+	h := MustOpenHouse(t, fresh(t), Setup{})
+	busyQuarters(h, h)
+	read := func(h *House) [][]string {
+		rows := h.mustRead("turnovers", "*")
+		slices.SortFunc(rows, slices.Compare)
+		return rows
+	}
+	kept := read(h)
+	if len(kept) < 20 {
+		t.Fatalf("there are %d turnovers", len(kept))
+	}
+	restored := mustRestore(t, fresh, h.mustBackUp(), restoring)
+	if got := read(restored); !slices.EqualFunc(got, kept, slices.Equal) {
+		t.Errorf("restored, turnovers are\n%q\nand were\n%q", got, kept)
+	}
+	if _, err := h.migrations().DownTo(t.Context(), 20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.raw().ExecContext(t.Context(), `SELECT 1 FROM turnovers`); err == nil {
+		t.Error("the schema of before has turnovers")
+	}
+	// The house goes on as a gateway that was there before: it only posts.
+	h.mustDeposit(Cafe, 300)
+	older := h.mustBackUp()
+	if _, err := h.migrations().Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.mustDeposit(Cafe, 301)
+	h.MustVerify()
+	if !h.Database.Embedded() {
+		return // a backup of before wants a database without a schema: see testRestoreOlder
+	}
+	mustRestore(t, fresh, older, restoring).MustVerify()
 }
 
 // testReports posts what wallets and fees have lines for, and keeps what was sent.

@@ -169,6 +169,8 @@ func Run(t *testing.T, fresh Fresh) {
 		{"SettlementsBySchedule", testSettlementsBySchedule},
 		{"SettlementReports", testSettlementReports},
 		{"Reports", testReports},
+		{"Turnovers", testTurnovers},
+		{"TurnoversMigrated", testTurnoversMigrated},
 		{"AuditLog", testAuditLog},
 		{"Keeping", testKeeping},
 		{"Access", testAccess},
