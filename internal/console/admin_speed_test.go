@@ -89,6 +89,24 @@ func BenchmarkAdmin(b *testing.B) {
 			b.ReportMetric(float64(size), "bytes")
 		})
 	}
+	// The balance of years ago is that of now less all quarters since, each of which
+	// had payments.
+	const quarters = 10 * 365 * 24 * 4
+	if _, err := h.Database.Raw(b).ExecContext(b.Context(), `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+		INSERT INTO turnovers SELECT account, kind, (SELECT MIN(quarter) FROM turnovers) - i, 30, 300000 FROM n
+			CROSS JOIN (SELECT DISTINCT account, kind FROM turnovers)`, quarters); err != nil {
+		b.Fatal(err)
+	}
+	for _, years := range []int{1, 5, 10} {
+		b.Run(fmt.Sprintf("statement-of-%d-years-ago", years), func(b *testing.B) {
+			day := h.Clock.Now().AddDate(-years, 0, 0).Format(time.DateOnly)
+			for b.Loop() {
+				if got := v.get("/console/reports?merchant=shop&day=" + day); got.status != http.StatusOK {
+					b.Fatalf("%d %s", got.status, got.text())
+				}
+			}
+		})
+	}
 	b.Run("export", func(b *testing.B) {
 		for b.Loop() {
 			if got := v.get("/console/reports/export?merchant=shop&every=monthly&as=csv&day=" + middle); got.status != http.StatusOK {
