@@ -296,8 +296,12 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	return g.openConsole() //nolint:contextcheck // a visit holds its request
 }
 
-// registerRates shows how old the exchange rates are.
+// registerRates shows how old the exchange rates are, where they are read anew: the
+// bundled ones only get older, which is no alarm.
 func (g *Gateway) registerRates() error {
+	if g.config.RatesURL == "" {
+		return nil
+	}
 	return g.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "milaan_rates_age_seconds", Help: "Age of the exchange rates in force.",
 	}, func() float64 { return time.Since(g.rates.Current().AsOf).Seconds() }))

@@ -113,11 +113,15 @@ func TestGatewayServes(t *testing.T) {
 	}
 	_, metrics := ask(t, "GET", admin+"/metrics", "", "")
 	for _, want := range []string{
-		`milaan_activations_total{state="credited"} 1`, `milaan_credits_total{result="accepted"} 1`, "milaan_rates_age_seconds",
+		`milaan_activations_total{state="credited"} 1`, `milaan_credits_total{result="accepted"} 1`,
+		`milaan_activations_total{state="refused"} 0`, `milaan_postback_attempts_total{result="failed"} 0`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
+	}
+	if strings.Contains(metrics, "milaan_rates_age_seconds") {
+		t.Error("the age of rates that nobody reads anew is shown, and would be an alarm for ever")
 	}
 	if strings.Contains(metrics, "321323438267") {
 		t.Error("the metrics show a UTR")
