@@ -88,7 +88,7 @@ func (s *Server) MoveLog(tb testing.TB, d *Disk) {
 	tb.Helper()
 	s.Kill(tb)
 	from, to := filepath.Join(s.dir, "pg_wal"), filepath.Join(d.Path, "pg_wal")
-	if out, err := exec.CommandContext(tb.Context(), "mv", from, to).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(tb.Context(), "mv", from, to).CombinedOutput(); err != nil { //nolint:gosec // folders of the test
 		tb.Fatalf("move the log: %v\n%s", err, out)
 	}
 	if err := os.Symlink(to, from); err != nil {
