@@ -10,6 +10,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/milaan/milaan/internal/audit"
 	"github.com/milaan/milaan/internal/deposit"
@@ -23,16 +24,17 @@ import (
 // statements are prepared once on the write connection: preparing costs more
 // than running.
 type statements struct {
-	version, claimsByKey, claimByID, contenders, credits              *sql.Stmt
-	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant  *sql.Stmt
-	refusedOf, walletUse                                              *sql.Stmt
-	addClaim, setClaim, addCredit, setCredit, addDeposit              *sql.Stmt
-	addPosting, addPostback, addAssignment, addUse, addBalance        *sql.Stmt
-	auditHead, addAudit, setAuditHead, setPostback                    *sql.Stmt
-	movementsByUTR, movementByLine, addMovement, setMovement          *sql.Stmt
-	addMessage, addReport, addAttempt, addEvent                       *sql.Stmt
-	depositByID, owed, undoDeposit, addUndone, hushPostback, addTally *sql.Stmt
-	begin, commit, rollback                                           *sql.Stmt
+	version, claimsByKey, claimByID, contenders, credits               *sql.Stmt
+	assignments, vainLabels, vainOfLabel, vainOfAddr, vainOfMerchant   *sql.Stmt
+	refusedOf, walletUse                                               *sql.Stmt
+	setClaim, setCredit, moveCredit, addAssignment, addUse, addBalance *sql.Stmt
+	auditHead, setAuditHead, setPostback                               *sql.Stmt
+	movementsByUTR, movementByLine, addMovement, setMovement           *sql.Stmt
+	addMessage, addReport, addAttempt, addEvent                        *sql.Stmt
+	depositByID, owed, undoDeposit, addUndone, hushPostback, addTally  *sql.Stmt
+	begin, commit, rollback                                            *sql.Stmt
+
+	claims, newCredits, deposits, postings, postbacks, audit insertion
 }
 
 // wide is how many keys one look-up takes: the statement costs more than each
@@ -63,7 +65,7 @@ type preparation struct {
 }
 
 func (s *statements) all() []preparation {
-	return []preparation{
+	return slices.Concat([]preparation{
 		{&s.begin, `BEGIN IMMEDIATE`},
 		{&s.commit, `COMMIT`},
 		{&s.rollback, `ROLLBACK`},
@@ -85,11 +87,10 @@ func (s *statements) all() []preparation {
 			AND state IN ('waiting', 'refused', 'rejected', 'expired') ORDER BY created_at DESC LIMIT ?)`},
 		{&s.refusedOf, `SELECT count(*) FROM (SELECT 1 FROM claims WHERE merchant = ? AND created_at > ? AND state = 'refused' LIMIT ?)`},
 		{&s.walletUse, `SELECT received FROM wallet_days WHERE wallet = ? AND day = ?`},
-		{&s.addClaim, `INSERT INTO claims (` + records.ClaimColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setClaim, `UPDATE claims SET utr = ?, state = ?, reasons = ?, credit_id = ?, deposited = ?, history = ?, expires_at = ?, settled_at = ? WHERE id = ?`},
-		{&s.addCredit, `INSERT INTO credits (` + records.CreditColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.setCredit, `UPDATE credits SET amount = ?, booked_at = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
+		{&s.setCredit, `UPDATE credits SET amount = ?, payer_vpa = ?, payer_name = ?, note = ?, reference = ?, trust = ?, state = ?,
 			claim_id = ?, contested = ?, lines = ? WHERE id = ?`},
+		{&s.moveCredit, `UPDATE credits SET booked_at = ? WHERE id = ?`},
 		{&s.movementsByUTR, `SELECT ` + records.MovementColumns + ` FROM movements WHERE utr IN (` + places + `) AND utr <> '' AND kind = 'debit' AND credit_id = 0 AND withdrawal_id = 0`},
 		{&s.movementByLine, `SELECT ` + records.MovementColumns + ` FROM movements WHERE line_key = ?`},
 		{&s.addMovement, `INSERT INTO movements (` + records.MovementColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`},
@@ -100,10 +101,6 @@ func (s *statements) all() []preparation {
 			ON CONFLICT DO UPDATE SET items = items + excluded.items, credits = credits + excluded.credits, unread = unread + excluded.unread,
 				refused = refused + excluded.refused, timed = timed + excluded.timed, lag = lag + excluded.lag,
 				most_lag = max(most_lag, excluded.most_lag), ahead = max(ahead, excluded.ahead), last_at = max(last_at, excluded.last_at)`},
-		{&s.addDeposit, `INSERT INTO deposits (id, merchant, wallet, credit_id, amount, fee, rates_id, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.addPosting, `INSERT INTO postings (transaction_id, line, kind, debit, credit, amount, currency, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`},
-		{&s.addPostback, `INSERT INTO postbacks (id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at)
-			VALUES (?, ?, 'due', 0, ?, x'', 0, '', ?, 0)`},
 		{&s.addAssignment, `INSERT INTO assignments (merchant, method, label, wallet, shown_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT DO UPDATE SET shown_at = excluded.shown_at, expires_at = excluded.expires_at`},
 		{&s.addUse, `INSERT INTO wallet_days (wallet, day, received) VALUES (?, ?, ?)
@@ -116,12 +113,54 @@ func (s *statements) all() []preparation {
 		{&s.hushPostback, records.HushStatement},
 		{&s.addTally, records.TallyStatement},
 		{&s.auditHead, `SELECT seq, hash FROM audit_head`},
-		{&s.addAudit, `INSERT INTO audit (seq, at, actor, action, subject, why, hash) VALUES (?, ?, ?, ?, ?, ?, ?)`},
 		{&s.setPostback, records.RecordStatement},
 		{&s.addAttempt, records.AttemptStatement},
 		{&s.addEvent, records.EventStatement},
 		{&s.setAuditHead, `UPDATE audit_head SET seq = ?, hash = ?`},
+	},
+		s.claims.to("claims", records.ClaimColumns),
+		s.newCredits.to("credits", records.CreditColumns),
+		s.deposits.to("deposits", records.DepositColumns),
+		s.postings.to("postings", "transaction_id, line, kind, debit, credit, amount, currency, at"),
+		s.postbacks.to("postbacks", "id, merchant, state, attempts, next_at, body, last_status, last_error, created_at, delivered_at"),
+		s.audit.to("audit", "seq, at, actor, action, subject, why, hash"))
+}
+
+// insertion adds rows to a table: several at once while there are as many, for a
+// statement costs as much as the row that it adds.
+type insertion struct{ one, several *sql.Stmt }
+
+// several is how many rows are added at once.
+const several = 16
+
+// to gives the statements that add rows to a table.
+func (in *insertion) to(table, columns string) []preparation {
+	row := "(" + strings.Join(slices.Repeat([]string{"?"}, strings.Count(columns, ",")+1), ", ") + ")"
+	query := "INSERT INTO " + table + " (" + columns + ") VALUES "
+	return []preparation{{&in.one, query + row}, {&in.several, query + strings.Join(slices.Repeat([]string{row}, several), ", ")}}
+}
+
+// add adds rows to a table; values appends the values of one, in the order of the columns.
+func add[T any](ctx context.Context, in *insertion, rows []T, values func(args []any, row *T) ([]any, error)) error {
+	var args []any
+	for len(rows) > 0 {
+		stmt, n := in.one, 1
+		if len(rows) >= several {
+			stmt, n = in.several, several
+		}
+		args = args[:0]
+		for i := range n {
+			var err error
+			if args, err = values(args, &rows[i]); err != nil {
+				return err
+			}
+		}
+		if _, err := stmt.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
 	}
+	return nil
 }
 
 func (s *statements) prepare(ctx context.Context, conn *sql.Conn) error {
@@ -158,6 +197,12 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	if err != nil {
 		return fmt.Errorf("load facts: %w", err)
 	}
+	booked := make(map[*deposit.Credit]time.Time, len(facts.Credits))
+	for _, credits := range facts.Credits {
+		for _, credit := range credits {
+			booked[credit] = credit.At
+		}
+	}
 	changes, err := decide(facts)
 	if err != nil {
 		return err
@@ -165,7 +210,7 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 	if changes.Empty() {
 		return nil // the rollback ends a transaction that wrote nothing
 	}
-	if err := s.save(ctx, db.Key, changes); err != nil {
+	if err := s.save(ctx, db.Key, changes, booked); err != nil {
 		return fmt.Errorf("save changes: %w", err)
 	}
 	if _, err := s.commit.ExecContext(ctx); err != nil {
@@ -349,18 +394,17 @@ func collectUTR(into map[upi.UTR]struct{}) func(records.Row) error {
 	}
 }
 
-func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes) error {
-	for _, claim := range c.NewClaims {
+// save writes the changes; booked is when the loaded credits were booked before.
+func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes, booked map[*deposit.Credit]time.Time) error {
+	if err := add(ctx, &s.claims, c.NewClaims, func(args []any, row **deposit.Claim) ([]any, error) {
+		claim := *row
 		history, err := records.History(claim.History)
-		if err != nil {
-			return err
-		}
-		if _, err := s.addClaim.ExecContext(ctx, claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label,
+		return append(args, claim.ID, claim.Merchant, claim.CustomID, claim.Method, claim.Label,
 			string(claim.UTR), int64(claim.Amount), string(claim.Currency), records.Addr(claim.Addr), claim.Via,
 			string(claim.State), claim.Reasons.String(), claim.CreditID, int64(claim.Deposited), history,
-			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt), claim.Trace); err != nil {
-			return fmt.Errorf("claim %d: %w", claim.ID, err)
-		}
+			records.Micros(claim.CreatedAt), records.Micros(claim.ExpiresAt), records.Micros(claim.SettledAt), claim.Trace), err
+	}); err != nil {
+		return fmt.Errorf("claims: %w", err)
 	}
 	for _, claim := range c.Claims {
 		history, err := records.History(claim.History)
@@ -372,7 +416,7 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 			return fmt.Errorf("claim %d: %w", claim.ID, err)
 		}
 	}
-	if err := s.saveCredits(ctx, c); err != nil {
+	if err := s.saveCredits(ctx, c, booked); err != nil {
 		return err
 	}
 	for _, u := range c.Undone { // before another deposit has the credit
@@ -387,17 +431,16 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 			return fmt.Errorf("stop the postback of deposit %d: %w", u.ID, err)
 		}
 	}
-	for _, d := range c.Deposits {
-		if _, err := s.addDeposit.ExecContext(ctx, d.ID, d.Merchant, d.Wallet, d.CreditID,
-			int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At)); err != nil {
-			return fmt.Errorf("deposit %d: %w", d.ID, err)
-		}
+	if err := add(ctx, &s.deposits, c.Deposits, func(args []any, row **deposit.Deposit) ([]any, error) {
+		d := *row
+		return append(args, d.ID, d.Merchant, d.Wallet, d.CreditID, int64(d.Amount), int64(d.Fee), d.RatesID, records.Micros(d.At)), nil
+	}); err != nil {
+		return fmt.Errorf("deposits: %w", err)
 	}
-	for i := range c.Events {
-		e := &c.Events[i]
-		if _, err := s.addPostback.ExecContext(ctx, e.ID, e.Merchant, records.Micros(e.DueAt), records.Micros(e.ActivatedAt)); err != nil {
-			return fmt.Errorf("postback %d: %w", e.ID, err)
-		}
+	if err := add(ctx, &s.postbacks, c.Events, func(args []any, e *deposit.Announcement) ([]any, error) {
+		return append(args, e.ID, e.Merchant, "due", 0, records.Micros(e.DueAt), []byte{}, 0, "", records.Micros(e.ActivatedAt), 0), nil
+	}); err != nil {
+		return fmt.Errorf("postbacks: %w", err)
 	}
 	for i := range c.Webhooks {
 		if _, err := s.addEvent.ExecContext(ctx, records.EventValues(&c.Webhooks[i])...); err != nil {
@@ -429,18 +472,25 @@ func (s *statements) save(ctx context.Context, key seal.Key, c *deposit.Changes)
 	return s.chain(ctx, c.Audit)
 }
 
-func (s *statements) saveCredits(ctx context.Context, c *deposit.Changes) error {
-	for _, credit := range c.NewCredits {
-		if _, err := s.addCredit.ExecContext(ctx, credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount),
+func (s *statements) saveCredits(ctx context.Context, c *deposit.Changes, booked map[*deposit.Credit]time.Time) error {
+	if err := add(ctx, &s.newCredits, c.NewCredits, func(args []any, row **deposit.Credit) ([]any, error) {
+		credit := *row
+		return append(args, credit.ID, credit.Wallet, string(credit.UTR), int64(credit.Amount),
 			string(credit.Currency), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
 			records.Micros(credit.At), records.Micros(credit.ReceivedAt), credit.Feed, int64(credit.Trust),
-			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines); err != nil {
-			return fmt.Errorf("credit %d: %w", credit.ID, err)
-		}
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines), nil
+	}); err != nil {
+		return fmt.Errorf("credits: %w", err)
 	}
 	for _, credit := range c.Credits {
-		if _, err := s.setCredit.ExecContext(ctx, int64(credit.Amount), records.Micros(credit.At), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference,
-			int64(credit.Trust), string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines, credit.ID); err != nil {
+		if _, err := s.setCredit.ExecContext(ctx, int64(credit.Amount), credit.PayerVPA, credit.PayerName, credit.Note, credit.Reference, int64(credit.Trust),
+			string(credit.State), credit.ClaimID, records.Flag(credit.Contested), credit.Lines, credit.ID); err != nil {
+			return fmt.Errorf("credit %d: %w", credit.ID, err)
+		}
+		if booked[credit].Equal(credit.At) {
+			continue // as nearly always, and to write an index anew is dear
+		}
+		if _, err := s.moveCredit.ExecContext(ctx, records.Micros(credit.At), credit.ID); err != nil {
 			return fmt.Errorf("credit %d: %w", credit.ID, err)
 		}
 	}
@@ -481,12 +531,10 @@ func (s *statements) saveFeeds(ctx context.Context, key seal.Key, c *deposit.Cha
 }
 
 func (s *statements) post(ctx context.Context, postings []ledger.Posting) error {
-	for i := range postings {
-		p := &postings[i]
-		if _, err := s.addPosting.ExecContext(ctx, p.TransactionID, p.Line, string(p.Kind), p.Debit, p.Credit,
-			int64(p.Amount), string(p.Currency), records.Micros(p.At)); err != nil {
-			return fmt.Errorf("posting %d/%d: %w", p.TransactionID, p.Line, err)
-		}
+	if err := add(ctx, &s.postings, postings, func(args []any, p *ledger.Posting) ([]any, error) {
+		return append(args, p.TransactionID, p.Line, string(p.Kind), p.Debit, p.Credit, int64(p.Amount), string(p.Currency), records.Micros(p.At)), nil
+	}); err != nil {
+		return fmt.Errorf("postings: %w", err)
 	}
 	for account, amount := range ledger.Balances(postings) {
 		if _, err := s.addBalance.ExecContext(ctx, int64(amount), account); err != nil {
@@ -506,11 +554,10 @@ func (s *statements) chain(ctx context.Context, entries []audit.Entry) error {
 		return fmt.Errorf("audit head: %w", err)
 	}
 	seq, head := audit.Chain(seq, [sha256.Size]byte(hash), entries)
-	for i := range entries {
-		e := &entries[i]
-		if _, err := s.addAudit.ExecContext(ctx, e.Seq, records.Micros(e.At), e.Actor, e.Action, e.Subject, e.Why, slices.Clone(e.Hash[:])); err != nil {
-			return fmt.Errorf("audit entry %d: %w", e.Seq, err)
-		}
+	if err := add(ctx, &s.audit, entries, func(args []any, e *audit.Entry) ([]any, error) {
+		return append(args, e.Seq, records.Micros(e.At), e.Actor, e.Action, e.Subject, e.Why, slices.Clone(e.Hash[:])), nil
+	}); err != nil {
+		return fmt.Errorf("audit entries: %w", err)
 	}
 	_, err := s.setAuditHead.ExecContext(ctx, seq, head[:])
 	return err
