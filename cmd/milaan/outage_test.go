@@ -5,9 +5,13 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -105,15 +109,78 @@ func TestOutagesOfPostgres(t *testing.T) {
 	})
 }
 
-// TestOutagesOfSQLite: a file that must not grow any more, as on a full disk, and one
-// that another process holds.
+// TestFullDisksOfPostgres: no room for the tables, which fails what needs more of it;
+// and none for the log of transactions, at which the server ends itself.
+func TestFullDisksOfPostgres(t *testing.T) {
+	t.Parallel()
+	tables, transactions := storetest.NewDisk(t, 128), storetest.NewDisk(t, 192)
+	server := storetest.StartServer(t, "min_wal_size=32MB", "max_wal_size=64MB")
+	server.MoveLog(t, transactions)
+	server.Do(t, "CREATE DATABASE milaan TABLESPACE "+strconv.Quote(server.NewTablespace(t, tables)))
+	f := newFleet(t, build(t), storetest.URL("milaan", server))
+	m := f.join(t, f.program)
+	f.ask(m.addr)
+	bear(t, f, m, []outage{
+		{"there is no room for the tables", func() func() {
+			tables.Fill(t)
+			return func() { tables.Free(t) }
+		}, ""},
+		{"there is no room for the log", func() func() {
+			transactions.Fill(t)
+			return func() {
+				transactions.Free(t)
+				server.Revive(t)
+			}
+		}, ""},
+	})
+}
+
+// freeze makes a file that nobody may write, not even who has it open, and gives
+// what undoes it; nil where the file system has no such thing, or not for us.
+func freeze(t *testing.T, paths ...string) (thaw func()) {
+	t.Helper()
+	const immutable = 0x10 // FS_IMMUTABLE_FL of linux/fs.h
+	set := func(path string, on bool) error {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = f.Close() }()
+		flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+		if err != nil {
+			return err
+		}
+		flags &^= immutable
+		if on {
+			flags |= immutable
+		}
+		return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags)
+	}
+	thaw = func() {
+		for _, path := range paths {
+			if err := set(path, false); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("%s can't be written any more (chattr -i): %v", path, err)
+			}
+		}
+	}
+	for _, path := range paths {
+		if err := set(path, true); err != nil {
+			t.Logf("NOT CHECKED: a file that is made read-only, which needs root and a file system such as ext4: %v", err)
+			return nil
+		}
+	}
+	return thaw
+}
+
+// TestOutagesOfSQLite: a file that must not grow any more, as on a full disk, one
+// that another process holds, and one that is made read-only.
 func TestOutagesOfSQLite(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "milaan.db")
 	f := newFleet(t, build(t), "sqlite://"+path)
 	m := f.join(t, f.program)
 	f.ask(m.addr)
-	bear(t, f, m, []outage{
+	outages := []outage{
 		{"the disk is full", func() func() {
 			// No file of the process may have more than this: less than each has.
 			var before unix.Rlimit
@@ -137,5 +204,15 @@ func TestOutagesOfSQLite(t *testing.T) {
 			}
 			return func() { _ = db.Close() }
 		}, ""},
-	})
+	}
+	files := []string{path, path + "-wal"}
+	if thaw := freeze(t, files...); thaw != nil {
+		thaw()
+		outages = append(outages, outage{"the files are made read-only", func() func() {
+			thaw := freeze(t, files...)
+			t.Cleanup(thaw) // also where the test fails, or they could not be removed
+			return thaw
+		}, ""})
+	}
+	bear(t, f, m, outages)
 }

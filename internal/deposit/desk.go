@@ -63,6 +63,9 @@ type Config struct {
 	RatesID func() int64
 	// Outbox is nil where no worker of this process delivers.
 	Outbox Outbox
+	// Outage tells errors of a database that can't do now what it is asked, from
+	// those that a request brings about; nil for none.
+	Outage func(error) bool
 	// Tracer is nil where nothing is traced.
 	Tracer  *trace.Tracer
 	Metrics *Metrics
@@ -81,7 +84,7 @@ type Desk struct {
 	closed chan struct{}
 
 	began  []atomic.Pointer[time.Time] // of each committer: its batch under way
-	failed atomic.Pointer[time.Time]   // when the last batch did, where it did
+	failed atomic.Pointer[time.Time]   // when the database took no batch, where it did not take the last
 
 	mu      sync.Mutex
 	waiting map[string]int // requests by caller
@@ -96,6 +99,9 @@ type pending struct {
 
 // NewDesk makes a desk; it settles nothing until Run.
 func NewDesk(c Config) *Desk {
+	if c.Outage == nil {
+		c.Outage = func(error) bool { return false }
+	}
 	return &Desk{
 		Config: c, queue: make(chan *pending, queueLength), closed: make(chan struct{}), waiting: make(map[string]int),
 		began: make([]atomic.Pointer[time.Time], max(c.Committers, 1)),
@@ -103,8 +109,9 @@ func NewDesk(c Config) *Desk {
 }
 
 // Trouble says what keeps requests waiting or failing, for health checks; it is
-// empty where nothing does. After a batch that failed there is trouble for a while,
-// so that a gateway which is sent nothing is tried again.
+// empty where nothing does. After a batch that met an outage there is trouble for a
+// while, so that a gateway which is sent nothing is tried again. A request that
+// alone can't be carried out is none: it says nothing of the others.
 func (d *Desk) Trouble() string {
 	failed := d.failed.Load()
 	switch {
@@ -351,8 +358,8 @@ func (c *committer) gather(first *pending) []*pending {
 
 // settle runs a batch and answers each of its requests. A batch that fails is
 // run again request by request, so that one that can't be carried out takes no
-// other down; when two in a row fail it is the engine that does, and the rest
-// is told so at once.
+// other down; when the engine itself fails two in a row, the rest is told so at
+// once.
 func (c *committer) settle(ctx context.Context, batch []*pending) {
 	began := c.desk.Now()
 	c.began.Store(&began)
@@ -373,18 +380,20 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	failures := 0
 	for _, p := range batch {
 		if failures < 2 {
-			var answers []error
-			if answers, err = c.run(ctx, []*pending{p}, shared); err == nil {
+			answers, err = c.run(ctx, []*pending{p}, shared)
+			switch {
+			case err == nil:
+				failures, err = 0, answers[0]
+			case c.desk.Outage(err), errors.Is(err, ErrConflict):
+				failures++
+			default: // the engine works, and does not take this one
 				failures = 0
-				p.answer(answers[0])
-				continue
 			}
-			failures++
 		}
 		p.answer(err)
 	}
 	shared.End()
-	if failures > 0 {
+	if failures > 0 && c.desk.Outage(err) {
 		now := c.desk.Now()
 		c.desk.failed.Store(&now)
 	}

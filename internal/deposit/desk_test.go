@@ -10,12 +10,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/milaan/milaan/internal/deposit"
 	"github.com/milaan/milaan/internal/store/storetest"
+	"github.com/milaan/milaan/upi"
 )
 
 // belated is a store whose list of due claims is as old as the test wants.
@@ -178,6 +180,7 @@ func TestTrouble(t *testing.T) {
 	store := &broken{Store: h.Store}
 	desk := deposit.NewDesk(deposit.Config{
 		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Outage:  func(err error) bool { return errors.Is(err, errFull) },
 		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(t.Context())
@@ -212,6 +215,74 @@ func TestTrouble(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// picky is a store that does not take what names one UTR, and is well otherwise.
+type picky struct {
+	slow
+	poison upi.UTR
+}
+
+var errPoison = errors.New("constraint failed")
+
+func (s *picky) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) error {
+	if _, poisoned := keys.UTRs[s.poison]; poisoned {
+		return errPoison
+	}
+	return s.slow.Settle(ctx, keys, decide)
+}
+
+// What can't be carried out takes nothing down that came with it, however many there
+// are of it, and is no trouble of the database's.
+func TestPoisonIsNoTrouble(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+		store := &picky{slow: slow{Store: h.Store, let: make(chan struct{})}, poison: storetest.UTR(1)}
+		desk := deposit.NewDesk(deposit.Config{
+			Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+			Outage:  func(error) bool { return false },
+			Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- desk.Run(ctx) }()
+		const many = 5
+		well, poisoned := make(chan error, 1+many), make(chan error, many)
+		activate := func(order string, utr upi.UTR, result chan<- error) {
+			go func() {
+				_, err := desk.Activate(t.Context(), storetest.Claim(order, utr, storetest.Rupees(500)))
+				result <- err
+			}()
+			synctest.Wait() // it is under way, or waits behind what is
+		}
+		activate("first", storetest.UTR(2), well)
+		for i := range many {
+			activate(fmt.Sprint("poison", i), store.poison, poisoned)
+		}
+		for i := range many {
+			activate(fmt.Sprint("order", i), storetest.UTR(10+i), well)
+		}
+		close(store.let)
+		for range many {
+			if err := <-poisoned; !errors.Is(err, errPoison) {
+				t.Errorf("what can't be carried out gives %v", err)
+			}
+		}
+		for range 1 + many {
+			if err := <-well; err != nil {
+				t.Errorf("what came with it gives %v", err)
+			}
+		}
+		activate("alone", store.poison, poisoned)
+		if err := <-poisoned; !errors.Is(err, errPoison) || desk.Trouble() != "" {
+			t.Errorf("alone it gives %v, trouble %q", err, desk.Trouble())
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // One merchant's flood while commits are slow turns only that merchant away.

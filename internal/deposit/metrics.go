@@ -23,7 +23,7 @@ type Metrics struct {
 // NewMetrics registers the desk's metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Activations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "milaan_activations_total", Help: "Activations by the state of their claim.",
 		}, []string{"state"}),
@@ -47,6 +47,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "milaan_shed_total", Help: "Requests turned away because too many waited.",
 		}),
 	}
+	// A rate sees the first of a kind only where there was a 0 before it.
+	for _, state := range []State{Waiting, Pending, Credited, Refused, Rejected, Expired} {
+		m.Activations.WithLabelValues(string(state))
+	}
+	for _, result := range []string{"accepted", "duplicate", "refused"} {
+		m.Credits.WithLabelValues(result)
+	}
+	return m
 }
 
 func (m *Metrics) refused(cmd command, err error) {

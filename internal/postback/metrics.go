@@ -17,7 +17,7 @@ type Metrics struct {
 // NewMetrics registers the worker's metrics.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Attempts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "milaan_postback_attempts_total", Help: "Attempts to deliver a postback, by result.",
 		}, []string{"result"}),
@@ -35,4 +35,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "milaan_postback_dropped_total", Help: "Postbacks left to the store again because the queue was full or too slow, or the endpoint fails.",
 		}, []string{"reason"}),
 	}
+	// A rate sees the first of a kind only where there was a 0 before it.
+	for _, result := range []string{"delivered", "failed", "dead"} {
+		m.Attempts.WithLabelValues(result)
+	}
+	return m
 }

@@ -186,8 +186,9 @@ func (c *certificates) keep(ctx context.Context) error {
 
 func (c *certificates) round(now time.Time) {
 	hosts := c.hosts()
-	c.ends.Reset()
+	ends := make(map[string]float64, len(hosts)) // 0 where there is none: it is out
 	for _, host := range hosts {
+		ends[host] = 0
 		if now.Before(c.again[host]) {
 			continue
 		}
@@ -201,7 +202,12 @@ func (c *certificates) round(now time.Time) {
 			c.again[host] = now.Add(certificateRetry)
 			continue
 		}
-		c.ends.WithLabelValues(host).Set(float64(certificate.Leaf.NotAfter.Unix()))
+		ends[host] = float64(certificate.Leaf.NotAfter.Unix())
+	}
+	// All at once, for an authority may have taken minutes.
+	c.ends.Reset()
+	for host, end := range ends {
+		c.ends.WithLabelValues(host).Set(end)
 	}
 }
 

@@ -86,7 +86,7 @@ func OpenTools(ctx context.Context, c Config, log *slog.Logger) (*Tools, error) 
 	t := &Tools{Store: db}
 	// No outbox: a running gateway, or the next one, delivers.
 	t.Desk = deposit.NewDesk(deposit.Config{
-		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID,
+		Store: db, Directory: dir, Policy: c.policy(), Now: time.Now, RatesID: rates.ID, Outage: store.Outage,
 		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: log,
 	})
 	// Nor a worker: the gateway sends.
@@ -260,7 +260,7 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	g.growth = newGrowth(g.registry)
 	g.desk = deposit.NewDesk(deposit.Config{
 		Store: g.store, Directory: g.directory, Policy: g.config.policy(), Now: time.Now, RatesID: g.rates.ID,
-		Outbox: g.worker, Tracer: g.tracer, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
+		Outbox: g.worker, Outage: store.Outage, Tracer: g.tracer, Metrics: deposit.NewMetrics(g.registry), Log: g.log,
 		// Two at once on PostgreSQL made smaller batches and did no more.
 		Committers: 1,
 	})
@@ -296,8 +296,12 @@ func (g *Gateway) assemble(ctx context.Context) error {
 	return g.openConsole() //nolint:contextcheck // a visit holds its request
 }
 
-// registerRates shows how old the exchange rates are.
+// registerRates shows how old the exchange rates are, where they are read anew: the
+// bundled ones only get older, which is no alarm.
 func (g *Gateway) registerRates() error {
+	if g.config.RatesURL == "" {
+		return nil
+	}
 	return g.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "milaan_rates_age_seconds", Help: "Age of the exchange rates in force.",
 	}, func() float64 { return time.Since(g.rates.Current().AsOf).Seconds() }))

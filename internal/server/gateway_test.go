@@ -3,7 +3,9 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"database/sql"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -14,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	_ "modernc.org/sqlite" // the driver
 
 	"github.com/milaan/milaan/internal/apply"
 	"github.com/milaan/milaan/internal/server"
@@ -31,15 +35,17 @@ feeds:
 
 type running struct {
 	*server.Gateway
-	stop    context.CancelFunc
-	stopped chan error
+	database string // its file
+	stop     context.CancelFunc
+	stopped  chan error
 }
 
 // start runs a gateway with the sample installation on a database of its own.
 func start(t *testing.T) *running {
 	t.Helper()
 	config := server.DefaultConfig()
-	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
+	database := filepath.Join(t.TempDir(), "milaan.db")
+	config.DatabaseURL = "sqlite://" + database
 	config.Listen, config.AdminListen = "127.0.0.1:0", "127.0.0.1:0"
 	config.StopAfter = 5 * time.Second
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -47,7 +53,7 @@ func start(t *testing.T) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{Gateway: g, stop: stop, stopped: make(chan error, 1)}
+	r := &running{Gateway: g, database: database, stop: stop, stopped: make(chan error, 1)}
 	file, err := apply.Parse("shop.yaml", []byte(installation))
 	if err != nil {
 		t.Fatal(err)
@@ -107,17 +113,50 @@ func TestGatewayServes(t *testing.T) {
 	}
 	_, metrics := ask(t, "GET", admin+"/metrics", "", "")
 	for _, want := range []string{
-		`milaan_activations_total{state="credited"} 1`, `milaan_credits_total{result="accepted"} 1`, "milaan_rates_age_seconds",
+		`milaan_activations_total{state="credited"} 1`, `milaan_credits_total{result="accepted"} 1`,
+		`milaan_activations_total{state="refused"} 0`, `milaan_postback_attempts_total{result="failed"} 0`,
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("the metrics lack %s", want)
 		}
+	}
+	if strings.Contains(metrics, "milaan_rates_age_seconds") {
+		t.Error("the age of rates that nobody reads anew is shown, and would be an alarm for ever")
 	}
 	if strings.Contains(metrics, "321323438267") {
 		t.Error("the metrics show a UTR")
 	}
 	if status, _ := ask(t, "GET", base+"/metrics", "", ""); status != http.StatusNotFound {
 		t.Errorf("the public listener answers /metrics with %d", status)
+	}
+}
+
+// TestGatewayIsReadyBesidesPoison: one request that the database refuses, and would
+// refuse again, does not take the gateway out of its load balancer.
+func TestGatewayIsReadyBesidesPoison(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	db, err := sql.Open("sqlite", "file:"+g.database+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.ExecContext(t.Context(), `CREATE TRIGGER poison BEFORE INSERT ON claims WHEN NEW.label = 'poison'
+		BEGIN SELECT RAISE(ABORT, 'it does not like this one'); END`); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		label, utr string
+		status     int
+	}{{"poison", "321323438267", http.StatusInternalServerError}, {"55", "321323438268", http.StatusOK}, {"poison", "321323438269", http.StatusInternalServerError}} {
+		status, got := ask(t, "POST", "http://"+g.Addr().String()+"/api/v1/transaction/activate", "s3cret",
+			fmt.Sprintf(`{"currency_code":"INR","wallet_type":"upi_l","label":%q,"key1":%q,"amount":500,"custom_transaction_id":%q}`, tt.label, tt.utr, tt.utr))
+		if status != tt.status || strings.Contains(got, "like") {
+			t.Errorf("label %s is answered %d %s", tt.label, status, got)
+		}
+		if status, got := ask(t, "GET", "http://"+g.AdminAddr().String()+"/readyz", "", ""); status != http.StatusOK {
+			t.Errorf("after label %s /readyz says %d %s", tt.label, status, got)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ func TestMetricsDocumented(t *testing.T) {
 	}
 	c := DefaultConfig()
 	c.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
+	c.RatesURL = filepath.Join(t.TempDir(), "rates.csv") // which there is not yet
 	c.Listen, c.AdminListen, c.TLS, c.ACMEEmail = "127.0.0.1:0", "127.0.0.1:0", tlsACME, "ops@example.com"
 	g, err := Open(t.Context(), c, slog.New(slog.DiscardHandler))
 	if err != nil {

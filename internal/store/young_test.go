@@ -12,7 +12,7 @@ import (
 // TestYoungDatabase: before PostgreSQL has looked at what its tables hold, payments
 // must not cost the more the more there are. Plans that were made of empty tables
 // walked all claims of the merchant to find one.
-func TestYoungDatabase(t *testing.T) {
+func TestYoungDatabase(t *testing.T) { //nolint:tparallel // what its part reads is looked at behind it
 	t.Parallel()
 	const claims, atATime = 6000, 20
 	db := storetest.Postgres(t)

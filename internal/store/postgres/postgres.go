@@ -57,6 +57,12 @@ var settleSettings = map[string]string{
 	"idle_in_transaction_session_timeout": "10000",
 }
 
+// survey keeps PostgreSQL from joining everything with everything row by row, as it
+// does where it takes tables for nearly empty that nobody has analyzed yet: a young
+// database of 200,000 payments was not verified after eleven minutes, where it takes
+// five seconds.
+const survey = `SET LOCAL enable_nestloop = off`
+
 // Open connects to the database and brings its schema up to date.
 func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
 	config, err := pgxpool.ParseConfig(url)
@@ -103,7 +109,7 @@ func newRecords(plain *sql.DB, key seal.Key) records.Records {
 	return records.Records{
 		Read: plain, Key: key, SkipLocked: "FOR UPDATE SKIP LOCKED",
 		Snapshot: &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true},
-		Patience: patience, Engine: "postgres", Catalog: catalog,
+		Patience: patience, Survey: survey, Engine: "postgres", Catalog: catalog,
 	}
 }
 

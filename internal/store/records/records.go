@@ -49,6 +49,9 @@ type Records struct {
 	// Patience is a statement that lets a snapshot last as long as a backup needs;
 	// empty where nothing ends it early.
 	Patience string
+	// Survey is a statement that has the rest of a transaction planned for queries that
+	// read all there is, whatever the engine thinks there is; empty where it needs none.
+	Survey string
 	// Engine is the engine's name.
 	Engine string
 	// Catalog lists the columns of all tables: table, column and type, in order.

@@ -244,6 +244,11 @@ func (r *Records) Verify(ctx context.Context) (report Report, err error) {
 			err = errors.Join(err, rollback)
 		}
 	}()
+	if r.Survey != "" {
+		if _, err := tx.ExecContext(ctx, r.Survey); err != nil {
+			return report, fmt.Errorf("prepare to read everything: %w", err)
+		}
+	}
 	if err := report.count(ctx, tx); err != nil {
 		return report, err
 	}
