@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/client"
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/money"
 )
 
@@ -53,9 +54,9 @@ func TestAPIExamples(t *testing.T) {
 	}
 	dir, shop := t.TempDir(), newShop(t)
 	c := &crashTest{program: os.Args[0], client: http.DefaultClient, answered: make(map[string]string), reported: make(map[string]bool)}
-	c.ask(freeAddr(t))
+	c.ask(porttest.FreeAddr(t))
 	c.env = append(os.Environ(), asMilaan+"=1", "MILAAN_DATABASE_URL=sqlite://"+filepath.Join(dir, "milaan.db"),
-		"MILAAN_LISTEN="+c.addr(), "MILAAN_ADMIN_LISTEN="+freeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
+		"MILAAN_LISTEN="+c.addr(), "MILAAN_ADMIN_LISTEN="+porttest.FreeAddr(t), "MILAAN_ALLOW_PRIVATE_TARGETS=true", "PATH="+dir+":"+os.Getenv("PATH"))
 	write := func(name, text string, mode os.FileMode) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), mode); err != nil {

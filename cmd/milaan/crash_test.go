@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // crashes is how often a gateway is killed under load in each of the two tests.
@@ -88,7 +90,7 @@ func testCrash(t *testing.T, database string) {
 		program: build(t), reported: make(map[string]bool), answered: make(map[string]string),
 		client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	c.ask(freeAddr(t))
+	c.ask(porttest.FreeAddr(t))
 	c.env = append(os.Environ(), "MILAAN_DATABASE_URL="+database, "MILAAN_LISTEN="+c.addr(),
 		"MILAAN_ADMIN_LISTEN=127.0.0.1:0", "MILAAN_ALLOW_PRIVATE_TARGETS=true", "MILAAN_POSTBACK_FIRST_RETRY=100ms",
 		"MILAAN_SECRET_KEY=a key of a test, which guards nothing at all", "MILAAN_LOG_LEVEL=error")

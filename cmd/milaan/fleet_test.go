@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // fleet is a merchant, its payers and its bank, before one gateway or several that
@@ -65,7 +67,7 @@ func newFleet(t *testing.T, program, database string, settings ...string) *fleet
 // there only when they are asked.
 func (f *fleet) join(t *testing.T, program string, settings ...string) *member {
 	t.Helper()
-	m := &member{addr: freeAddr(t), admin: freeAddr(t), log: filepath.Join(t.TempDir(), "log")}
+	m := &member{addr: porttest.FreeAddr(t), admin: porttest.FreeAddr(t), log: filepath.Join(t.TempDir(), "log")}
 	m.Cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, "serve")
 	m.Env = append(append(f.env, "MILAAN_LISTEN="+m.addr, "MILAAN_ADMIN_LISTEN="+m.admin), settings...)
 	log, err := os.Create(m.log)

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // block is a fenced block of a page.
@@ -91,7 +93,7 @@ func TestIntegrateInFiveMinutes(t *testing.T) {
 			t.Skipf("%s is not installed here: docs/integrate.md was NOT CHECKED", name)
 		}
 	}
-	gateway, shop := freeAddr(t), freeAddr(t)
+	gateway, shop := porttest.FreeAddr(t), porttest.FreeAddr(t)
 	ports := strings.NewReplacer("127.0.0.1:8080", gateway, "127.0.0.1:9000", shop)
 	folder := newFolder(t, ports)
 

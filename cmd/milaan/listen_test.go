@@ -16,6 +16,7 @@ import (
 
 	"github.com/milaan/milaan/internal/directory"
 	"github.com/milaan/milaan/internal/fx"
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/internal/postback"
 	"github.com/milaan/milaan/money"
 )
@@ -244,7 +245,7 @@ func TestListenForwardsUnchanged(t *testing.T) {
 			t.Errorf("%s is %q", name, forwarded.header.Get(name))
 		}
 	}
-	away := listen(t, "--forward", "http://"+freeAddr(t))
+	away := listen(t, "--forward", "http://"+porttest.FreeAddr(t))
 	if status, _ := good.to(t, away.address); status != http.StatusBadGateway {
 		t.Errorf("an application that is away is answered with %d", status)
 	}
@@ -252,7 +253,7 @@ func TestListenForwardsUnchanged(t *testing.T) {
 
 func TestListenPrintsJSON(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
+	addr := porttest.FreeAddr(t)
 	ctx, stop := context.WithCancel(t.Context())
 	read, write := io.Pipe()
 	code := make(chan int, 1)

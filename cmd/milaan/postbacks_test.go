@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // An operator looks at a postback, sends it again, tests the shop and holds its
@@ -30,7 +32,7 @@ func TestPostbacksByCommand(t *testing.T) {
 	}))
 	defer closed.Close()
 	dir := t.TempDir()
-	addr := freeAddr(t)
+	addr := porttest.FreeAddr(t)
 	settings := []string{
 		"--database-url", "sqlite://" + filepath.Join(dir, "milaan.db"), "--listen", addr, "--admin-listen", "127.0.0.1:0",
 		"--allow-private-targets", "true", "--log-level", "error",

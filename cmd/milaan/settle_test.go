@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/internal/settlement"
 )
 
@@ -20,7 +21,7 @@ import (
 func TestSettleByCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	addr := freeAddr(t)
+	addr := porttest.FreeAddr(t)
 	settings := []string{"--database-url", "sqlite://" + filepath.Join(dir, "milaan.db"), "--listen", addr, "--admin-listen", "127.0.0.1:0", "--log-level", "error"}
 	milaan := func(wantCode int, args ...string) string {
 		t.Helper()

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // lesson is a block of commands or of what is shown, with the remark above it.
@@ -56,7 +58,7 @@ func TestTutorial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, admin, shop := freeAddr(t), freeAddr(t), freeAddr(t)
+	gateway, admin, shop := porttest.FreeAddr(t), porttest.FreeAddr(t), porttest.FreeAddr(t)
 	p := &pupil{
 		T: t, home: t.TempDir(), folder: source,
 		ports: strings.NewReplacer("127.0.0.1:8080", gateway, "127.0.0.1:9090", admin, "127.0.0.1:9000", shop),

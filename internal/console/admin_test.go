@@ -355,6 +355,14 @@ func TestStatementPages(t *testing.T) {
 		t.Fatal("there is no next page")
 	}
 	b.get(strings.ReplaceAll(next[1], "&amp;", "&")).must(t, 200, money.Format(total, money.English))
+	sheet := regexp.MustCompile(`href="([^"]*sheet=1[^"]*)"`).FindStringSubmatch(first.body)
+	if sheet == nil {
+		t.Fatal("there is nothing to print all entries from")
+	}
+	whole := b.get(strings.ReplaceAll(sheet[1], "&amp;", "&")).must(t, 200, money.Format(total, money.English))
+	if got := strings.Count(whole.body, `href="/console/deposits/`); got != n {
+		t.Errorf("the sheet has %d of %d entries", got, n)
+	}
 	for _, after := range []string{"x", "1.1", "1.1.1", "9999999999999999.1.x"} {
 		b.get("/console/reports?merchant=shop&day=2026-03-14&after="+url.QueryEscape(after)).must(t, 404, "")
 	}

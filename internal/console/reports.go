@@ -176,11 +176,15 @@ type statementPage struct {
 	Report  *settlement.Report
 	Entries []lookup.Entry
 	More    string // the next entries
+	Sheet   string // more of them at once, for paper
 	Later   bool   // these are not the first
 }
 
-// entriesOfPage is how many entries a statement shows at once.
-const entriesOfPage = 100
+// How many entries a statement shows at once, on a page and on a sheet to be printed.
+const (
+	entriesOfPage  = 100
+	entriesOfSheet = 5000
+)
 
 func (d *Door) statementReport(v *visit) error {
 	merchant, _, head, err := v.chooseMerchant()
@@ -194,9 +198,13 @@ func (d *Door) statementReport(v *visit) error {
 	if body.Report, err = d.Admin.Settler.Period(v.Context(), merchant, head.From, head.To); err != nil {
 		return err
 	}
+	sheet, most := v.URL.Query().Has("sheet"), entriesOfPage
+	if sheet {
+		most = entriesOfSheet
+	}
 	// What stands before the first entry is known: it need not be added up again.
 	ask := lookup.Account{
-		Merchant: merchant, Range: lookup.Range{From: head.From, To: head.To}, Limit: entriesOfPage,
+		Merchant: merchant, Range: lookup.Range{From: head.From, To: head.To}, Limit: most,
 		After: &lookup.Place{At: head.From.Add(-time.Microsecond), ID: 1 << 62}, Balance: body.Report.Opening,
 	}
 	if text := v.URL.Query().Get("after"); text != "" {
@@ -214,6 +222,12 @@ func (d *Door) statementReport(v *visit) error {
 		q := v.URL.Query()
 		q.Set("after", placeText(*entries.Next)+"."+strconv.FormatInt(int64(entries.Items[len(entries.Items)-1].Balance), 10))
 		body.More = v.URL.Path + "?" + q.Encode()
+	}
+	if !sheet && (body.Later || body.More != "") {
+		q := v.URL.Query()
+		q.Del("after")
+		q.Set("sheet", "1")
+		body.Sheet = v.URL.Path + "?" + q.Encode()
 	}
 	return v.show(page{Name: "report", Wide: true, Body: body})
 }

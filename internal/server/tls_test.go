@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/internal/apply"
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/internal/server"
 )
 
@@ -27,22 +27,6 @@ type authority struct {
 	directory, ca string
 	roots         *x509.CertPool // of the certificates it gives
 	stop          func()
-}
-
-// freePort is a port of loopback that nothing listens on. It is none of those that
-// the system gives to connections and to whoever asks for any: they would take it
-// until somebody listens there.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10_000 + rand.IntN(10_000)
-		if l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			_ = l.Close()
-			return port
-		}
-	}
-	t.Fatal("there is no free port")
-	return 0
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -64,7 +48,7 @@ func newAuthority(t *testing.T, httpPort, tlsPort int) *authority {
 	dir := t.TempDir()
 	run(t, "go", "build", "-modfile=tools/release.mod", "-o", dir, module+"/cmd/pebble", module+"/cmd/pebble-challtestsrv")
 	certs := filepath.Join(run(t, "go", "list", "-modfile=tools/release.mod", "-m", "-f", "{{.Dir}}", module), "test", "certs")
-	names, api, manage := freePort(t), freePort(t), freePort(t)
+	names, api, manage := porttest.Free(t), porttest.Free(t), porttest.Free(t)
 	a := &authority{directory: fmt.Sprintf("https://localhost:%d/dir", api), ca: filepath.Join(certs, "pebble.minica.pem")}
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", api), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", manage),
@@ -83,7 +67,7 @@ func newAuthority(t *testing.T, httpPort, tlsPort int) *authority {
 	a.stop = stop
 	t.Cleanup(stop)
 	for _, args := range [][]string{
-		{"pebble-challtestsrv", "-dnsserver", fmt.Sprintf("127.0.0.1:%d", names), "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", fmt.Sprintf("127.0.0.1:%d", freePort(t))},
+		{"pebble-challtestsrv", "-dnsserver", fmt.Sprintf("127.0.0.1:%d", names), "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", fmt.Sprintf("127.0.0.1:%d", porttest.Free(t))},
 		{"pebble", "-config", path, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", names), "-strict"},
 	} {
 		command := exec.CommandContext(ctx, filepath.Join(dir, args[0]), args[1:]...)
@@ -177,7 +161,7 @@ func TestCertificates(t *testing.T) { //nolint:tparallel // the second gateway n
 	t.Parallel()
 	config := server.DefaultConfig()
 	config.DatabaseURL = "sqlite://" + filepath.Join(t.TempDir(), "milaan.db")
-	secure, plain := freePort(t), freePort(t)
+	secure, plain := porttest.Free(t), porttest.Free(t)
 	config.Listen, config.RedirectListen = fmt.Sprintf("127.0.0.1:%d", secure), fmt.Sprintf("127.0.0.1:%d", plain)
 	config.AdminListen = "127.0.0.1:0"
 	config.ConsoleHost = "console.test"

@@ -25,6 +25,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/milaan/milaan/internal/porttest"
 )
 
 // build makes milaan as it is shipped.
@@ -37,18 +39,6 @@ func build(t *testing.T) string {
 		t.Fatalf("build milaan: %v\n%s", err, out)
 	}
 	return path
-}
-
-// freeAddr is an address of this machine that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	var listen net.ListenConfig
-	l, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // gateway is one process of `milaan serve`, which is ended and begun again.
@@ -64,7 +54,7 @@ type gateway struct {
 
 func newGateway(t *testing.T, name, program, dir string, settings ...string) *gateway {
 	t.Helper()
-	g := &gateway{name: name, program: program, addr: freeAddr(t), admin: freeAddr(t)}
+	g := &gateway{name: name, program: program, addr: porttest.FreeAddr(t), admin: porttest.FreeAddr(t)}
 	g.env = append(append(os.Environ(), settings...), "MILAAN_LISTEN="+g.addr, "MILAAN_ADMIN_LISTEN="+g.admin)
 	var err error
 	if g.log, err = os.Create(filepath.Join(dir, name+".log")); err != nil {
@@ -328,7 +318,7 @@ func newPostgres(t *testing.T, durable bool) *postgres {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, d.port, _ = net.SplitHostPort(freeAddr(t))
+	_, d.port, _ = net.SplitHostPort(porttest.FreeAddr(t))
 	if d.log, err = os.Create(filepath.Join(home, "log")); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/client"
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/money"
 )
 
@@ -77,7 +78,7 @@ func newShop(s *soak, index int) *shop {
 		h.addr = "127.0.0.1:1" // nobody listens there
 		return h
 	}
-	h.addr = freeAddr(s.T)
+	h.addr = porttest.FreeAddr(s.T)
 	if err := h.up(s.Context()); err != nil {
 		s.Fatal(err)
 	}
@@ -202,7 +203,7 @@ func (b *books) count() int {
 
 // newHook is a server that events are told to.
 func newHook(s *soak, secret string) *shop {
-	h := &shop{soak: s, addr: freeAddr(s.T)}
+	h := &shop{soak: s, addr: porttest.FreeAddr(s.T)}
 	verifier, err := client.NewWebhookVerifier(secret)
 	if err != nil {
 		s.Fatal(err)

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/milaan/milaan/client"
+	"github.com/milaan/milaan/internal/porttest"
 	"github.com/milaan/milaan/internal/server"
 	"github.com/milaan/milaan/money"
 )
@@ -222,7 +223,7 @@ func (s *soak) run() {
 		s.shops = append(s.shops, newShop(s, i))
 		s.accounts = append(s.accounts, &ledger{shop: i, balance: 100_000_00})
 	}
-	s.infirmary = &shop{soak: s, addr: freeAddr(s.T)}
+	s.infirmary = &shop{soak: s, addr: porttest.FreeAddr(s.T)}
 	s.hook, s.owner = newHook(s, hookSecret), newHook(s, ownerSecret)
 	s.apply(false)
 	for _, g := range s.gateways {
