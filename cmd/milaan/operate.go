@@ -276,6 +276,9 @@ func decide(ctx context.Context, s *settings, term terminal, word func(context.C
 	if claim.History.Approval != nil {
 		_, _ = fmt.Fprint(term.out, ": a second person has to approve it, too")
 	}
+	if claim.History.Undoing != nil {
+		_, _ = fmt.Fprint(term.out, ": a second person has to undo it, too")
+	}
 	if claim.State == deposit.Credited {
 		_, _ = fmt.Fprintf(term.out, ": %s from credit %d", money.Format(claim.Deposited, money.English), claim.CreditID)
 	}

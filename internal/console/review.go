@@ -559,7 +559,10 @@ type undoing struct {
 	Claim     *deposit.Claim
 	Merchant  string
 	Available money.Paise
-	Told      bool // the merchant has the postback
+	Told      bool              // the merchant has the postback
+	FourEyes  bool              // its amount takes two
+	First     *deposit.Approval // the first one's word
+	Mine      bool              // which is the user's own
 	Why       string
 }
 
@@ -570,7 +573,12 @@ func (d *Door) askUndo(v *visit, status int, c *deposit.Claim, problem string) e
 		text, _ := v.refused(&deposit.Refusal{Code: deposit.NotCredited})
 		return d.showCase(v, http.StatusConflict, c, text)
 	}
-	u := undoing{Problem: problem, Claim: c, Merchant: d.merchantName(c.Merchant), Why: v.PostFormValue("why")}
+	limit := d.Deposits.Policy.FourEyes
+	u := undoing{
+		Problem: problem, Claim: c, Merchant: d.merchantName(c.Merchant), Why: v.PostFormValue("why"),
+		FourEyes: limit > 0 && c.Deposited > limit, First: c.History.Undoing,
+	}
+	u.Mine = u.First != nil && deposit.OnePerson(u.First.By, staff.By(v.user))
 	var err error
 	if u.Available, _, err = d.Store.MerchantBalance(v.Context(), c.Merchant); err != nil {
 		return err
@@ -584,9 +592,10 @@ func (d *Door) askUndo(v *visit, status int, c *deposit.Claim, problem string) e
 }
 
 func (d *Door) undo(v *visit, c *deposit.Claim) error {
+	var undone deposit.Claim
 	why, err := v.because()
 	if err == nil {
-		_, err = d.Deposits.Undo(v.Context(), c.ID, staff.By(v.user), why)
+		undone, err = d.Deposits.Undo(v.Context(), c.ID, staff.By(v.user), why)
 	}
 	if err != nil {
 		text, ok := v.refused(err)
@@ -598,6 +607,10 @@ func (d *Door) undo(v *visit, c *deposit.Claim) error {
 			return err
 		}
 		return d.askUndo(v, http.StatusConflict, now, text)
+	}
+	if undone.State == deposit.Credited { // above the limit: this was the first one's word
+		v.say("said.review.proposed")
+		return v.lead(claimPath(c.ID) + "/undo")
 	}
 	v.say("said.review.undone")
 	return v.lead(claimPath(c.ID))

@@ -89,11 +89,23 @@ func TestReviewFourEyes(t *testing.T) {
 	asha.post(claimPath(c.ID)+"/approve", "why", "seen on the statement").leads(t, "/console/review")
 	asha.get("/console/review").must(t, http.StatusOK, "Your word is kept.").must(t, http.StatusOK, "Needs a second person")
 	asha.get(claimPath(c.ID)).must(t, http.StatusOK, "That was you")
-	asha.post(claimPath(c.ID)+"/approve", "why", "once more").must(t, http.StatusConflict, "You approved this already.")
+	asha.post(claimPath(c.ID)+"/approve", "why", "once more").must(t, http.StatusConflict, "You have said so already.")
 	h.MustFind(c.ID, deposit.Pending, deposit.AmountDiffers)
 	ravi.get(claimPath(c.ID)).must(t, http.StatusOK, "user:asha@example.com approved ₹60,000.00").must(t, http.StatusOK, "Look for yourself.")
 	ravi.post(claimPath(c.ID)+"/approve", "why", "so it is").leads(t, "/console/review")
 	h.MustFind(c.ID, deposit.Credited)
+
+	// To take it back takes two as well.
+	undo := claimPath(c.ID) + "/undo"
+	ravi.get(undo).must(t, http.StatusOK, "a second person has to take it back, too")
+	ravi.post(undo, "why", "the bank called").leads(t, undo)
+	ravi.get(undo).must(t, http.StatusOK, "Your word is kept.").must(t, http.StatusOK, "That was you")
+	ravi.get(claimPath(c.ID)).must(t, http.StatusOK, "user:ravi@example.com asked to take ₹60,000.00 back.")
+	ravi.post(undo, "why", "once more").must(t, http.StatusConflict, "You have said so already.")
+	h.MustFind(c.ID, deposit.Credited)
+	asha.get(undo).must(t, http.StatusOK, "Look for yourself.").must(t, http.StatusOK, "the bank called")
+	asha.post(undo, "why", "so it did").leads(t, claimPath(c.ID))
+	h.MustFind(c.ID, deposit.Rejected)
 	h.MustVerify()
 }
 

@@ -34,7 +34,7 @@ type Policy struct {
 	UnverifiedMax money.Paise
 	// Shown says when a wallet that the label was not shown holds the claim.
 	Shown ShownPolicy
-	// FourEyes has two persons approve what is above it. It concerns people alone:
+	// FourEyes has two persons approve, and undo, what is above it. It concerns people alone:
 	// matching credits as before.
 	FourEyes money.Paise
 }
@@ -89,6 +89,9 @@ type History struct {
 	Named upi.UTR `json:"named,omitempty"`
 	// Approval is a first person's word, where a second one's is needed.
 	Approval *Approval `json:"approval,omitempty"`
+	// Undoing is a first person's word that the deposit is to be undone, where a
+	// second one's is needed.
+	Undoing *Approval `json:"undoing,omitempty"`
 }
 
 // Case is everything a decision rests on.

@@ -21,8 +21,8 @@ import (
 // rules of [Match] do not object to it, but those of the books do: a credit is
 // had once, and by those only whose wallet it came on.
 
-// Approval is a first person's word that a claim gets a credit, where a second
-// person's is needed (see [Policy.FourEyes]).
+// Approval is a first person's word that a claim gets a credit, or that its deposit is
+// undone, where a second person's is needed (see [Policy.FourEyes]).
 type Approval struct {
 	By     string      `json:"by"` // as the audit log names them
 	Credit int64       `json:"credit"`
@@ -142,8 +142,10 @@ func nameable(text string) bool {
 
 // Undo takes a deposit back on an operator's word: its money goes from the
 // merchant to suspense, its fee back to the merchant, its credit is free again
-// and its claim rejected. A postback that was not delivered yet is stopped. A
-// *Refusal says why it can't be: the merchant's free balance must cover it.
+// and its claim rejected. A postback that was not delivered yet is stopped. Above
+// the policy's FourEyes the first person's word is kept in the claim, which stays
+// credited, and another person's undoes it. A *Refusal says why it can't be: the
+// merchant's free balance must cover it.
 func (d *Desk) Undo(ctx context.Context, claim int64, actor, why string) (Claim, error) {
 	c, err := d.Store.FindClaim(ctx, claim)
 	if err != nil {
@@ -385,6 +387,20 @@ func (u *undo) run(b *book) error {
 	if free < dep.Amount-dep.Fee {
 		return refuse(InsufficientBalance, fmt.Sprintf("%s has %s rupees free, and the deposit brought %s: the rest was paid out or is held by withdrawals",
 			c.Merchant, free, dep.Amount-dep.Fee))
+	}
+	if limit := b.policy.FourEyes; limit > 0 && dep.Amount > limit {
+		first := c.History.Undoing
+		if first == nil || first.Credit != credit.ID || first.Amount != dep.Amount {
+			c.History.Undoing = &Approval{By: u.actor, Credit: credit.ID, Amount: dep.Amount, At: b.now, Why: u.why}
+			b.touchClaim(c)
+			b.record(u.actor, "deposit.undo_asked", c.ID, fmt.Sprintf("credit %d: %s", credit.ID, u.why))
+			u.claim = *c
+			return nil
+		}
+		if OnePerson(first.By, u.actor) {
+			return refuse(SamePerson, fmt.Sprintf("You asked to undo deposit %d already: above %s rupees a second person has to", c.ID, limit))
+		}
+		c.History.Undoing = nil
 	}
 	if err := b.postUndone(dep, merchant, c.Currency); err != nil {
 		return err

@@ -65,7 +65,7 @@ type Config struct {
 	MerchantFailures int                 `koanf:"merchant_failures" help:"The same for all refused claims of a merchant."`
 	SharedFailures   int                 `koanf:"shared_failures" help:"The same for all claims of a merchant on an account that it shares with other merchants."`
 	UnverifiedMax    money.Paise         `koanf:"unverified_max" help:"Review claims on credits above this many rupees that only an SMS reported; 0 for never."`
-	FourEyes         money.Paise         `koanf:"four_eyes" help:"Above this many rupees a claim that a person approves, or a credit that one gives away, needs a second person; 0 for never."`
+	FourEyes         money.Paise         `koanf:"four_eyes" help:"Above this many rupees a claim that a person approves, a credit that one gives away, or a deposit that one undoes, needs a second person; 0 for never."`
 	WalletNotShown   deposit.ShownPolicy `koanf:"wallet_not_shown" help:"Review credits on wallets the label was not shown: other (only if it was shown another), strict or off."`
 
 	MessagesKeep time.Duration `koanf:"messages_keep" help:"How long the texts of bank messages are kept, sealed; 0 for ever."`

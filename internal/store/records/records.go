@@ -125,7 +125,7 @@ func Addr(a netip.Addr) string {
 
 // History is how a claim's history is stored.
 func History(h deposit.History) (string, error) {
-	if len(h.Shown) == 0 && h.LabelFailures|h.AddressFailures|h.MerchantFailures|h.SharedFailures == 0 && h.Named == "" && h.Approval == nil {
+	if len(h.Shown) == 0 && h.LabelFailures|h.AddressFailures|h.MerchantFailures|h.SharedFailures == 0 && h.Named == "" && h.Approval == nil && h.Undoing == nil {
 		return noHistory, nil // most of them; the encoder says the same at a price
 	}
 	text, err := json.Marshal(h)

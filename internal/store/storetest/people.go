@@ -36,6 +36,7 @@ func testPeople(t *testing.T, fresh Fresh) {
 		{"four eyes on a gift", Setup{}, testFourEyesGift},
 		{"four eyes, and the amount changes", policy(func(p *deposit.Policy) { p.UnverifiedMax = 0 }), testFourEyesChanged},
 		{"undo", Setup{}, testUndo},
+		{"undo, above the limit", Setup{}, testUndoFourEyes},
 		{"undo, and the merchant was told", Setup{}, testUndoTold},
 		{"undo what was paid out", desks, testUndoSpent},
 		{"undo what the bank took back", Setup{}, testUndoReversed},
@@ -322,6 +323,35 @@ func testUndo(h *House) {
 	if err != nil || !slices.Equal(lines, []string{"deposit a 490.50 490.50", "deposit_undone a -490.50 0.00", "deposit b 490.50 490.50"}) {
 		h.Errorf("the account is %q, %v", lines, err)
 	}
+}
+
+// What two persons had to give takes two to take back.
+func testUndoFourEyes(h *House) {
+	h.MustReport("till", 2, 0, 0, h.Entry(UTR(1), 50_000_00), h.Entry(UTR(2), 50_000_01))
+	small := h.MustActivate(Claim("at the limit", UTR(1), 50_000_00), deposit.Credited)
+	if got, err := h.Desk.Undo(h.Context(), small.ID, asha, ""); err != nil || got.State != deposit.Rejected {
+		h.Errorf("at the limit: %+v, %v", got, err)
+	}
+	c := h.MustActivate(Claim("above", UTR(2), 50_000_01), deposit.Credited)
+	balances := h.MustBalances()
+	for _, person := range []string{asha, "operator: Asha@example.com"} {
+		_, err := h.Desk.Undo(h.Context(), c.ID, person, "the wrong payer")
+		if person != asha {
+			h.mustRefuse(err, deposit.SamePerson)
+		} else if err != nil {
+			h.Fatal(err)
+		}
+		if got := h.MustFind(c.ID, deposit.Credited); got.History.Undoing == nil || got.History.Undoing.By != asha || got.History.Undoing.Why != "the wrong payer" {
+			h.Fatalf("the first word is %+v", got.History.Undoing)
+		}
+	}
+	if !maps.Equal(balances, h.MustBalances()) {
+		h.Error("one person moved money")
+	}
+	if got, err := h.Desk.Undo(h.Context(), c.ID, ravi, "so it is"); err != nil || got.State != deposit.Rejected || got.History.Undoing != nil {
+		h.Errorf("%+v, %v", got, err)
+	}
+	h.MustVerify()
 }
 
 func testUndoTold(h *House) {
