@@ -41,6 +41,7 @@ const (
 	stalledShare = 64                     // and of one caller
 	outagePause  = 100 * time.Millisecond // between batches while the engine fails
 	troubleFor   = 5 * time.Second        // after a batch that failed
+	mostUntaken  = 16                     // requests in a row that can't be carried out: more are the engine's doing
 	idBlock      = 16_384                 // ids reserved at a time
 	conflictRuns = 8                      // runs of a batch that other gateways get in the way of
 	expiryBatch  = 500                    // claims ended in one go
@@ -85,6 +86,9 @@ type Desk struct {
 
 	began  []atomic.Pointer[time.Time] // of each committer: its batch under way
 	failed atomic.Pointer[time.Time]   // when the database took no batch, where it did not take the last
+	// untaken counts requests in a row that could not be carried out, alone, for
+	// reasons other than an outage.
+	untaken atomic.Int64
 
 	mu      sync.Mutex
 	waiting map[string]int // requests by caller
@@ -111,7 +115,8 @@ func NewDesk(c Config) *Desk {
 // Trouble says what keeps requests waiting or failing, for health checks; it is
 // empty where nothing does. After a batch that met an outage there is trouble for a
 // while, so that a gateway which is sent nothing is tried again. A request that
-// alone can't be carried out is none: it says nothing of the others.
+// alone can't be carried out is none, for it says nothing of the others; that many
+// can't, and not one can, is.
 func (d *Desk) Trouble() string {
 	failed := d.failed.Load()
 	switch {
@@ -358,8 +363,8 @@ func (c *committer) gather(first *pending) []*pending {
 
 // settle runs a batch and answers each of its requests. A batch that fails is
 // run again request by request, so that one that can't be carried out takes no
-// other down; when the engine itself fails two in a row, the rest is told so at
-// once.
+// other down; when the engine itself fails two in a row, or other gateways keep
+// both from being carried out, the rest is told so at once.
 func (c *committer) settle(ctx context.Context, batch []*pending) {
 	began := c.desk.Now()
 	c.began.Store(&began)
@@ -368,6 +373,7 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	answers, err := c.run(ctx, batch, shared)
 	if err == nil {
 		c.desk.failed.Store(nil)
+		c.desk.untaken.Store(0)
 		for i, p := range batch {
 			p.answer(answers[i])
 		}
@@ -377,15 +383,19 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	shared.Fail()
 	// A batch of one is run again, too: a connection may have broken.
 	c.desk.Log.ErrorContext(ctx, "a batch failed", "requests", len(batch), "error", err)
-	failures := 0
+	failures, sick := 0, false
 	for _, p := range batch {
 		if failures < 2 {
 			answers, err = c.run(ctx, []*pending{p}, shared)
 			switch {
 			case err == nil:
-				failures, err = 0, answers[0]
-			case c.desk.Outage(err), errors.Is(err, ErrConflict):
+				failures, sick, err = 0, false, answers[0]
+				c.desk.untaken.Store(0)
+			case errors.Is(err, ErrConflict):
 				failures++
+			case c.desk.Outage(err), c.desk.untaken.Add(1) > mostUntaken:
+				failures++
+				sick = true
 			default: // the engine works, and does not take this one
 				failures = 0
 			}
@@ -393,7 +403,7 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 		p.answer(err)
 	}
 	shared.End()
-	if failures > 0 && c.desk.Outage(err) {
+	if sick {
 		now := c.desk.Now()
 		c.desk.failed.Store(&now)
 	}

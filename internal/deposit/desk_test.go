@@ -217,6 +217,44 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// A database that takes nothing is in trouble, whatever it calls that.
+func TestTroubleWithoutAName(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	store := &broken{Store: h.Store}
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Outage:  func(error) bool { return false },
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+	activate := func(i int) error {
+		_, err := desk.Activate(t.Context(), storetest.Claim(fmt.Sprint("order", i), storetest.UTR(i+1), storetest.Rupees(500)))
+		return err
+	}
+	store.broken.Store(true)
+	const most = 100
+	n := 0
+	for n = 1; n < most && desk.Trouble() == ""; n++ {
+		if err := activate(n); !errors.Is(err, errFull) {
+			t.Fatalf("a database that takes nothing gives %v", err)
+		}
+	}
+	if n < 10 || n == most {
+		t.Errorf("after %d requests it is in trouble: %q", n, desk.Trouble())
+	}
+	store.broken.Store(false)
+	if err := activate(most); err != nil || desk.Trouble() != "" {
+		t.Errorf("mended, it gives %v, and is in trouble: %q", err, desk.Trouble())
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // picky is a store that does not take what names one UTR, and is well otherwise.
 type picky struct {
 	slow

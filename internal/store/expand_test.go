@@ -25,7 +25,7 @@ var (
 	newIndex   = regexp.MustCompile(`(?i)^CREATE (UNIQUE )?INDEX (?:IF NOT EXISTS )?\w+ ON (\w+)`)
 	newTrigger = regexp.MustCompile(`(?i)^CREATE (?:OR REPLACE )?TRIGGER .*? ON (\w+)`)
 	// newFunction's body is what it does between its own BEGIN and END.
-	newFunction = regexp.MustCompile(`(?i)^CREATE FUNCTION (\w+)\(\) RETURNS trigger LANGUAGE plpgsql AS \$\$ BEGIN (.*) \$\$;?$`)
+	newFunction = regexp.MustCompile(`(?i)^CREATE FUNCTION (\w+)\(\) RETURNS trigger LANGUAGE plpgsql (?:SET search_path FROM CURRENT )?AS \$\$ BEGIN (.*) \$\$;?$`)
 	withValue   = regexp.MustCompile(`(?i)\bDEFAULT\b`)
 )
 

@@ -61,7 +61,7 @@ var settleSettings = map[string]string{
 // does where it takes tables for nearly empty that nobody has analyzed yet: a young
 // database of 200,000 payments was not verified after eleven minutes, where it takes
 // five seconds.
-const survey = `SET LOCAL enable_nestloop = off`
+const survey = `SELECT set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)`
 
 // Open connects to the database and brings its schema up to date.
 func Open(ctx context.Context, url string, key seal.Key) (*DB, error) {
@@ -126,7 +126,7 @@ func Migrations() fs.FS {
 func newProvider(db *sql.DB) (*goose.Provider, error) {
 	// Gateways that start together take turns. The lock spares them a failed
 	// start; the version table alone keeps the schema right.
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(5, 720)) // an hour: adding up a large ledger takes its time
 	if err != nil {
 		return nil, fmt.Errorf("lock migrations: %w", err)
 	}

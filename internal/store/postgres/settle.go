@@ -32,8 +32,8 @@ const stripes = 16384
 // Settle runs one group commit, see deposit.Store: in three trips to the
 // server. The first begins, locks the stripes of the UTRs, in order, and loads
 // the facts; the second writes; the third chains the audit log and commits.
-// What every gateway fights for, the balances and the head of the audit log,
-// is locked last and in one order.
+// What every gateway fights for, turnovers (by the trigger on postings), the head of
+// the audit log and the balances, is locked last and in one order.
 func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*deposit.Facts) (*deposit.Changes, error)) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, workTimeout)
 	defer cancel()
@@ -99,12 +99,15 @@ func (db *DB) Settle(ctx context.Context, keys *deposit.Keys, decide func(*depos
 		return errors.New("commit: the server rolled the batch back")
 	}
 	done = true
-	growthOf(conn).claims += len(changes.NewClaims)
+	g := growthOf(conn)
+	g.claims += len(changes.NewClaims)
+	g.credits += len(changes.NewCredits)
 	return nil
 }
 
-// growth is what a connection has saved, and had when its plans were made.
-type growth struct{ claims, planned int }
+// growth is what a connection has saved of claims and of credits, and had when its
+// plans were made.
+type growth struct{ claims, plannedClaims, credits, plannedCredits int }
 
 func growthOf(conn *pgxpool.Conn) *growth {
 	const key = "growth"
@@ -117,21 +120,21 @@ func growthOf(conn *pgxpool.Conn) *growth {
 	return g
 }
 
-// planAnew forgets the plans of a connection that has saved twice as many claims as
-// when they were made. A plan is made for tables as large as they are just then, and
+// planAnew forgets the plans of a connection that has saved twice as much as when
+// they were made. A plan is made for tables as large as they are just then, and
 // kept until they are analyzed, which a new database waits a minute for: of an empty
 // table, where every index is as good as any other, it may take one that walks all
 // of a merchant's claims to find one (seen to cost a factor of fifteen). To analyze
 // them from here held the payments up for longer.
 func planAnew(ctx context.Context, conn *pgxpool.Conn) error {
 	g := growthOf(conn)
-	if g.claims <= 2*g.planned {
+	if g.claims <= 2*g.plannedClaims && g.credits <= 2*g.plannedCredits {
 		return nil
 	}
 	if _, err := conn.Exec(ctx, "DISCARD PLANS"); err != nil {
 		return fmt.Errorf("forget plans: %w", err)
 	}
-	g.planned = g.claims
+	g.plannedClaims, g.plannedCredits = g.claims, g.credits
 	return nil
 }
 
