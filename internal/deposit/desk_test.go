@@ -236,7 +236,7 @@ func TestTroubleWithoutAName(t *testing.T) {
 	}
 	store.broken.Store(true)
 	const most = 100
-	n := 0
+	var n int
 	for n = 1; n < most && desk.Trouble() == ""; n++ {
 		if err := activate(n); !errors.Is(err, errFull) {
 			t.Fatalf("a database that takes nothing gives %v", err)
