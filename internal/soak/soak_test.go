@@ -646,7 +646,7 @@ func (s *soak) settleDown() {
 // Bounds of the long form. They are wide: a leak of one goroutine or a kilobyte
 // for each payment is beyond them by orders of magnitude.
 const (
-	goroutineSlack = 15
+	goroutineSlack = 40 // an idle connection to a merchant's server is two, and there are eight
 	memorySlack    = 32 << 20
 	residentSlack  = 128 << 20 // what a burst took is given back to the system slowly
 	memoryGrowth   = 1.3
