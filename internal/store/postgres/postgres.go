@@ -42,14 +42,16 @@ type DB struct {
 // bulk load, and a plan that scans would stay in the cache (seen to cost a
 // factor of five). So plans are made once, and made to use the indexes.
 var settleSettings = map[string]string{
-	"plan_cache_mode":   "force_generic_plan",
-	"enable_seqscan":    "off",
-	"enable_hashjoin":   "off",
-	"enable_mergejoin":  "off",
-	"enable_material":   "off",
-	"jit":               "off",
-	"application_name":  "milaan",
-	"statement_timeout": "30000",
+	"plan_cache_mode":  "force_generic_plan",
+	"enable_seqscan":   "off",
+	"enable_hashjoin":  "off",
+	"enable_mergejoin": "off",
+	"enable_material":  "off",
+	// Workers take longer to start than rows that an index finds to be read.
+	"max_parallel_workers_per_gather": "0",
+	"jit":                             "off",
+	"application_name":                "milaan",
+	"statement_timeout":               "30000",
 	// An acknowledged payment survives the server's crash (invariant 7).
 	"synchronous_commit": "on",
 	// A gateway that vanishes amid a batch must not keep the others waiting for
