@@ -367,10 +367,14 @@ func (c *committer) gather(first *pending) []*pending {
 // both from being carried out, the rest is told so at once.
 func (c *committer) settle(ctx context.Context, batch []*pending) {
 	began := c.desk.Now()
-	c.began.Store(&began)
-	defer c.began.Store(nil)
 	shared := c.desk.shared(batch)
-	answers, err := c.run(ctx, batch, shared)
+	// Whoever is answered finds the committer free, however far its clock moves next.
+	timed := func(batch []*pending) ([]error, error) {
+		c.began.Store(&began)
+		defer c.began.Store(nil)
+		return c.run(ctx, batch, shared)
+	}
+	answers, err := timed(batch)
 	if err == nil {
 		c.desk.failed.Store(nil)
 		c.desk.untaken.Store(0)
@@ -386,7 +390,7 @@ func (c *committer) settle(ctx context.Context, batch []*pending) {
 	failures, sick := 0, false
 	for _, p := range batch {
 		if failures < 2 {
-			answers, err = c.run(ctx, []*pending{p}, shared)
+			answers, err = timed([]*pending{p})
 			switch {
 			case err == nil:
 				failures, sick, err = 0, false, answers[0]

@@ -155,6 +155,58 @@ func TestStallBoundsWhatWaits(t *testing.T) {
 	}
 }
 
+// Whoever is answered may take any time before the others of its batch are: the batch
+// is over, and stalls nobody. A month that is lived in seconds asks for that.
+func TestAnsweredIsOver(t *testing.T) {
+	t.Parallel()
+	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
+	store := &slow{Store: h.Store, let: make(chan struct{})}
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(ctx) }()
+
+	const rounds, together = 5, 100
+	for round := range rounds {
+		var waiters sync.WaitGroup
+		var first sync.Once
+		activate := func(i int) {
+			a := storetest.Claim(fmt.Sprintf("order%d/%d", round, i), storetest.UTR(round*together+i+1), storetest.Rupees(500))
+			if _, err := desk.Activate(t.Context(), a); err != nil {
+				t.Error(err)
+			}
+		}
+		waiters.Go(func() { activate(0) })
+		for !store.busy.Load() {
+			runtime.Gosched()
+		}
+		for i := 1; i < together; i++ {
+			waiters.Go(func() {
+				activate(i)
+				first.Do(func() {
+					h.Clock.Advance(time.Minute)
+					if trouble := desk.Trouble(); trouble != "" {
+						t.Errorf("round %d: %s", round, trouble)
+					}
+				})
+			})
+		}
+		for desk.Queued() < together-1 {
+			runtime.Gosched()
+		}
+		store.let <- struct{}{} // the one that came first
+		store.let <- struct{}{} // all others, together
+		waiters.Wait()
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 // broken is a store that fails while it is told to.
 type broken struct {
 	deposit.Store

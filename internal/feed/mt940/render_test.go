@@ -2,6 +2,7 @@ package mt940_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,7 +59,8 @@ func drawStatement(t *rapid.T) statement {
 			Amount:      money.Paise(amounts.Draw(t, "amount")),
 			Type:        rapid.StringMatching(`[NFS][A-Z0-9]{3}`).Draw(t, "type"),
 			CustomerRef: reference.Draw(t, "customer reference"),
-			Details:     rapid.StringMatching(`([A-Z]{1,5}[A-Z0-9/.-]{1,90}( [A-Z0-9/.-]{1,70}){0,3})?`).Draw(t, "details"),
+			Details: rapid.StringMatching(`([A-Z]{1,5}[A-Z0-9/.-]{1,90}( [A-Z0-9/.-]{1,70}){0,3})?`).
+				Filter(writable).Draw(t, "details"),
 		}
 		if rapid.Bool().Draw(t, "with a bank reference") {
 			l.BankRef = reference.Draw(t, "bank reference")
@@ -75,6 +77,21 @@ func drawStatement(t *rapid.T) statement {
 	}
 	s.Closing = &mt940.Balance{Amount: sum, Currency: money.INR, Date: days.Draw(t, "closing date")}
 	return s
+}
+
+// writable reports whether details can be written: no line of them may be the "-" that ends
+// a message, which SWIFT forbids and a reader can't tell from the end.
+func writable(details string) bool {
+	return !slices.ContainsFunc(wrap(details), func(line string) bool { return line == "-" || line == "-XXX" })
+}
+
+// wrap cuts details into lines of SWIFT's width.
+func wrap(details string) []string {
+	var lines []string
+	for part := range slices.Chunk([]byte(details), 65) {
+		lines = append(lines, string(part))
+	}
+	return lines
 }
 
 // writer writes statements as a bank does, and notes in them on which line each entry stands.
@@ -116,9 +133,7 @@ func (w *writer) statement(s *statement) {
 		}
 		w.line(":61:%s%s%s%s%s%s%s%s", l.ValueDate.Format("060102"), entry, mark, w.code, comma(l.Amount), l.Type, l.CustomerRef, bank)
 		l.Number = w.lines
-		for n, text := 0, l.Details; text != ""; n++ {
-			part := text[:min(65, len(text))]
-			text = text[len(part):]
+		for n, part := range wrap(l.Details) {
 			if n == 0 {
 				part = ":86:" + part
 			}
