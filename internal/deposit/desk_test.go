@@ -84,6 +84,23 @@ func expire(t *testing.T, h *storetest.House, refs []deposit.ClaimRef) {
 	}
 }
 
+// run runs a desk of the house on a store of its own, until the test ends.
+func run(t *testing.T, h *storetest.House, store deposit.Store, outage func(error) bool) *deposit.Desk {
+	t.Helper()
+	desk := deposit.NewDesk(deposit.Config{
+		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
+		Outage: outage, Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- desk.Run(t.Context()) }()
+	t.Cleanup(func() {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return desk
+}
+
 // slow is a store that commits nothing until it is let go.
 type slow struct {
 	deposit.Store
@@ -104,13 +121,7 @@ func TestStallBoundsWhatWaits(t *testing.T) {
 	t.Parallel()
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 	store := &slow{Store: h.Store, let: make(chan struct{})}
-	desk := deposit.NewDesk(deposit.Config{
-		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- desk.Run(ctx) }()
+	desk := run(t, h, store, nil)
 
 	results := make(chan error)
 	activate := func(i int) {
@@ -149,10 +160,6 @@ func TestStallBoundsWhatWaits(t *testing.T) {
 	if trouble := desk.Trouble(); trouble != "" {
 		t.Errorf("at last there is trouble: %s", trouble)
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }
 
 // Whoever is answered may take any time before the others of its batch are: the batch
@@ -161,13 +168,7 @@ func TestAnsweredIsOver(t *testing.T) {
 	t.Parallel()
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 	store := &slow{Store: h.Store, let: make(chan struct{})}
-	desk := deposit.NewDesk(deposit.Config{
-		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- desk.Run(ctx) }()
+	desk := run(t, h, store, nil)
 
 	const rounds, together = 5, 100
 	for round := range rounds {
@@ -201,10 +202,6 @@ func TestAnsweredIsOver(t *testing.T) {
 		store.let <- struct{}{} // all others, together
 		waiters.Wait()
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }
 
 // broken is a store that fails while it is told to.
@@ -230,14 +227,7 @@ func TestTrouble(t *testing.T) {
 	t.Parallel()
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 	store := &broken{Store: h.Store}
-	desk := deposit.NewDesk(deposit.Config{
-		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-		Outage:  func(err error) bool { return errors.Is(err, errFull) },
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- desk.Run(ctx) }()
+	desk := run(t, h, store, func(err error) bool { return errors.Is(err, errFull) })
 	activate := func(i int) error {
 		_, err := desk.Activate(t.Context(), storetest.Claim(fmt.Sprint("order", i), storetest.UTR(i+1), storetest.Rupees(500)))
 		return err
@@ -263,10 +253,6 @@ func TestTrouble(t *testing.T) {
 	if trouble := desk.Trouble(); trouble != "" {
 		t.Errorf("after a batch that went well there is %q", trouble)
 	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
 }
 
 // A database that takes nothing is in trouble, whatever it calls that.
@@ -274,14 +260,7 @@ func TestTroubleWithoutAName(t *testing.T) {
 	t.Parallel()
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 	store := &broken{Store: h.Store}
-	desk := deposit.NewDesk(deposit.Config{
-		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-		Outage:  func(error) bool { return false },
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- desk.Run(ctx) }()
+	desk := run(t, h, store, nil)
 	activate := func(i int) error {
 		_, err := desk.Activate(t.Context(), storetest.Claim(fmt.Sprint("order", i), storetest.UTR(i+1), storetest.Rupees(500)))
 		return err
@@ -300,10 +279,6 @@ func TestTroubleWithoutAName(t *testing.T) {
 	store.broken.Store(false)
 	if err := activate(most); err != nil || desk.Trouble() != "" {
 		t.Errorf("mended, it gives %v, and is in trouble: %q", err, desk.Trouble())
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }
 
@@ -329,14 +304,7 @@ func TestPoisonIsNoTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 		store := &picky{slow: slow{Store: h.Store, let: make(chan struct{})}, poison: storetest.UTR(1)}
-		desk := deposit.NewDesk(deposit.Config{
-			Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-			Outage:  func(error) bool { return false },
-			Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-		})
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- desk.Run(ctx) }()
+		desk := run(t, h, store, nil)
 		const many = 5
 		well, poisoned := make(chan error, 1+many), make(chan error, many)
 		activate := func(order string, utr upi.UTR, result chan<- error) {
@@ -368,10 +336,6 @@ func TestPoisonIsNoTrouble(t *testing.T) {
 		if err := <-poisoned; !errors.Is(err, errPoison) || desk.Trouble() != "" {
 			t.Errorf("alone it gives %v, trouble %q", err, desk.Trouble())
 		}
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
 	})
 }
 
@@ -380,13 +344,7 @@ func TestFloodIsItsCallersOwn(t *testing.T) {
 	t.Parallel()
 	h := storetest.MustOpenHouse(t, storetest.SQLite(t), storetest.Setup{})
 	store := &slow{Store: h.Store, let: make(chan struct{})}
-	desk := deposit.NewDesk(deposit.Config{
-		Store: store, Directory: h.Directory, Policy: deposit.DefaultPolicy(), Now: h.Clock.Now, RatesID: func() int64 { return 1 },
-		Metrics: deposit.NewMetrics(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
-	})
-	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- desk.Run(ctx) }()
+	desk := run(t, h, store, nil)
 
 	const flood = 3000
 	results := make(chan error, flood)
@@ -422,9 +380,5 @@ func TestFloodIsItsCallersOwn(t *testing.T) {
 	}
 	if taken == 0 {
 		t.Error("nothing of the flood was taken")
-	}
-	stop()
-	if err := <-ended; err != nil {
-		t.Error(err)
 	}
 }
